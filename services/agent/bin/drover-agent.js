@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+// Checks the version of Node and hands over to main.ts. Plain JavaScript, so that an old Node can still say what it lacks.
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`drover-agent needs Node 22.19 or newer; this is Node ${process.versions.node}.\n`);
+  process.exitCode = 1;
+} else {
+  import("../src/main.ts");
+}

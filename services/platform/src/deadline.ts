@@ -28,7 +28,8 @@ export function formatGrpcTimeout(remainingMs: number): string {
  */
 export function readDeadlineMs(source: MetadataSource): number | undefined {
   const grpc = readMetadata(source, META.grpcTimeout);
-  if (grpc !== undefined) return parseGrpcTimeoutMs(grpc) ?? refuse(META.grpcTimeout, "1 to 8 digits and one of H M S m u n");
+  if (grpc !== undefined)
+    return parseGrpcTimeoutMs(grpc) ?? refuse(META.grpcTimeout, "1 to 8 digits and one of H M S m u n");
   const connect = readMetadata(source, META.connectTimeoutMs);
   if (connect === undefined) return undefined;
   return /^\d{1,10}$/.test(connect) ? Number(connect) : refuse(META.connectTimeoutMs, "1 to 10 digits");

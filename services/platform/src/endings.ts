@@ -23,7 +23,11 @@ export interface Ending {
   readonly blame: Blame;
 }
 
-const ending = (code: Code, elsewhere: Elsewhere = "never", blame: Blame = "nobody"): Ending => ({ code, elsewhere, blame });
+const ending = (code: Code, elsewhere: Elsewhere = "never", blame: Blame = "nobody"): Ending => ({
+  code,
+  elsewhere,
+  blame,
+});
 
 export const ENDINGS = {
   // The request.

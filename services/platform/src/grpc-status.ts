@@ -7,7 +7,12 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack, durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type ErrorInfo, ErrorInfoSchema, type RetryInfo, RetryInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
+import {
+  type ErrorInfo,
+  ErrorInfoSchema,
+  type RetryInfo,
+  RetryInfoSchema,
+} from "@drover/proto/google/rpc/error_details_pb";
 import { StatusSchema } from "@drover/proto/google/rpc/status_pb";
 import { DroverError } from "./drover-error.ts";
 import { kindOfReason, reasonOf } from "./endings.ts";
@@ -37,7 +42,9 @@ export function toConnectError(error: unknown, context: ErrorContext = {}): Conn
   // Ours or a library's: the caller learns which call to ask about, the log learns the rest.
   context.log?.error({ call: context.callId, err: error }, "a call ended by an error that nobody expected");
   const call = context.callId === undefined ? "" : ` Call ${context.callId}.`;
-  return fromDroverError(new DroverError("internal", `Drover failed on this call; its log says why.${call}`, { cause: error }));
+  return fromDroverError(
+    new DroverError("internal", `Drover failed on this call; its log says why.${call}`, { cause: error }),
+  );
 }
 
 /** All that a true Trailers-Only answer carries besides `:status` and `content-type`. */
@@ -61,19 +68,18 @@ export function droverErrorFromGrpc(code: Code, message: string, trailers: Metad
   const encoded = readMetadata(trailers, META.grpcStatusDetails);
   const details = encoded === undefined ? [] : decodeDetails(encoded);
   const pushback = Number(readMetadata(trailers, META.retryPushbackMs) ?? Number.NaN);
-  return fromDetails(
-    code,
-    message,
-    details.map((any) => unpack(any, ErrorInfoSchema)).find(isOurs),
-    details.map((any) => unpack(any, RetryInfoSchema)).find((info) => info !== undefined),
-    pushback >= 0 ? pushback : undefined,
-  );
+  return fromDetails(code, message, {
+    info: details.map((any) => unpack(any, ErrorInfoSchema)).find(isOurs),
+    retry: details.map((any) => unpack(any, RetryInfoSchema)).find((info) => info !== undefined),
+    pushbackMs: pushback >= 0 ? pushback : undefined,
+  });
 }
 
 /** The same for what a connect client throws. */
 export function droverErrorFromConnect(error: ConnectError): DroverError | undefined {
   const info = error.findDetails(ErrorInfoSchema).find(isOurs);
-  return fromDetails(error.code, error.rawMessage, info, error.findDetails(RetryInfoSchema)[0], undefined);
+  const retry = error.findDetails(RetryInfoSchema)[0];
+  return fromDetails(error.code, error.rawMessage, { info, retry, pushbackMs: undefined });
 }
 
 /** The status of a finished gRPC call from its trailers; undefined when there is none, Unknown when it is not a number of gRPC's. */
@@ -120,17 +126,20 @@ function isOurs(info: ErrorInfo | undefined): boolean {
   return info?.domain === ERROR_DOMAIN && kindOfReason(info.reason) !== undefined;
 }
 
-function fromDetails(
-  code: Code,
-  message: string,
-  info: ErrorInfo | undefined,
-  retry: RetryInfo | undefined,
-  pushbackMs: number | undefined,
-): DroverError | undefined {
+interface ReadDetails {
+  readonly info: ErrorInfo | undefined;
+  readonly retry: RetryInfo | undefined;
+  readonly pushbackMs: number | undefined;
+}
+
+function fromDetails(code: Code, message: string, { info, retry, pushbackMs }: ReadDetails): DroverError | undefined {
   const kind = info === undefined ? undefined : kindOfReason(info.reason);
   if (info === undefined || kind === undefined) return undefined;
   const retryAfterMs = retry?.retryDelay === undefined ? pushbackMs : durationMs(retry.retryDelay);
-  const error = new DroverError(kind, message, { facts: info.metadata, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+  const error = new DroverError(kind, message, {
+    facts: info.metadata,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
   return error.ending.code === code ? error : undefined;
 }
 
@@ -138,7 +147,11 @@ function wireDetails(error: ConnectError): Any[] {
   return error.details.map((detail) =>
     "desc" in detail
       ? anyPack(detail.desc, create(detail.desc, detail.value))
-      : ({ $typeName: "google.protobuf.Any", typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value } satisfies Any),
+      : ({
+          $typeName: "google.protobuf.Any",
+          typeUrl: `type.googleapis.com/${detail.type}`,
+          value: detail.value,
+        } satisfies Any),
   );
 }
 

@@ -1,9 +1,19 @@
 /** What @drover/platform offers: the parts that router and agent both need and neither owns. */
 
+export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { ConfigError } from "./config-error.ts";
 export { formatGrpcTimeout, hopDeadlineMs, parseGrpcTimeoutMs, readDeadlineMs } from "./deadline.ts";
 export { DroverError, type DroverErrorOptions, InvariantError, invariant } from "./drover-error.ts";
-export { type Blame, type Elsewhere, ENDINGS, type Ending, type EndingKind, kindOfReason, reasonOf } from "./endings.ts";
+export {
+  type Blame,
+  type Elsewhere,
+  ENDINGS,
+  type Ending,
+  type EndingKind,
+  kindOfReason,
+  reasonOf,
+} from "./endings.ts";
 export { decodeGrpcMessage, encodeGrpcMessage, limitMessage, MESSAGE_LIMIT } from "./grpc-message.ts";
 export {
   droverErrorFromConnect,
@@ -14,8 +24,35 @@ export {
   toConnectError,
   toGrpcTrailers,
 } from "./grpc-status.ts";
+export { HealthRegistry, type HealthRegistryOptions } from "./health-service.ts";
+export {
+  formatHostPort,
+  type HostPort,
+  isLoopbackHost,
+  isWildcardHost,
+  parseHostPort,
+  plainAddress,
+} from "./host-port.ts";
 export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./labels.ts";
-export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel, type LogMethod, silentLogger } from "./log.ts";
+export { ACCEPTED_ENCODINGS } from "./listener/connect-handler.ts";
+export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
+export {
+  type Listener,
+  type ListenerOptions,
+  openListener,
+  type RelayHandler,
+  type RelayRoute,
+} from "./listener/listener.ts";
+export { callIdOf, type Peer, peerOf, readPeer, setCallId, setPeer } from "./listener/peer.ts";
+export {
+  createLogger,
+  LOG_LEVELS,
+  type Logger,
+  type LoggerOptions,
+  type LogLevel,
+  type LogMethod,
+  silentLogger,
+} from "./log.ts";
 export {
   META,
   type MetadataSource,
@@ -27,5 +64,13 @@ export {
   readText,
 } from "./metadata.ts";
 export { displayModelName, type ModelName, type ModelSource, modelKey, parseModelName } from "./model-name.ts";
+export {
+  type Dependency,
+  type OpsListener,
+  type OpsListenerOptions,
+  openOpsListener,
+  type ReadinessReport,
+} from "./ops-listener.ts";
+export { reflectionRoutes } from "./reflection-service.ts";
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";

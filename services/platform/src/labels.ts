@@ -20,7 +20,8 @@ export function parseLabels(text: string): Labels | { readonly problem: string }
     const value = part.slice(equals + 1).trim();
     if (equals < 0) return { problem: `"${part.trim()}" is not key=value` };
     if (!KEY.test(key)) return { problem: `"${key}" is not a label key (1-63 letters, digits, . _ - /)` };
-    if (!VALUE.test(value)) return { problem: `the value of "${key}" must be 1-255 characters without space, comma or =` };
+    if (!VALUE.test(value))
+      return { problem: `the value of "${key}" must be 1-255 characters without space, comma or =` };
     if (labels.has(key)) return { problem: `"${key}" is given twice` };
     labels.set(key, value);
     if (labels.size > MAX_LABELS) return { problem: `more than ${MAX_LABELS} labels` };

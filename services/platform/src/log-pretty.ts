@@ -6,7 +6,12 @@
 /** Fields that every line has and that people do not read. */
 const HIDDEN = new Set(["level", "time", "pid", "name", "msg"]);
 
-const COLORS: Readonly<Record<string, string>> = { debug: "\u001b[90m", info: "\u001b[36m", warn: "\u001b[33m", error: "\u001b[31m" };
+const COLORS: Readonly<Record<string, string>> = {
+  debug: "\u001b[90m",
+  info: "\u001b[36m",
+  warn: "\u001b[33m",
+  error: "\u001b[31m",
+};
 const PLAIN = "\u001b[0m";
 
 export function createPrettyDestination(target: { write(text: string): unknown }): { write(line: string): void } {

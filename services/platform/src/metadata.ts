@@ -29,6 +29,8 @@ export const META = {
   // Between router and agent.
   router: "drover-router",
   attempt: "drover-attempt",
+  /** Number of the send on this router: the agent acknowledges it in its status. */
+  send: "drover-send",
   ticket: "drover-ticket",
   previousAttempts: "grpc-previous-rpc-attempts",
   // Of the protocol.

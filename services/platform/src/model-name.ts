@@ -36,7 +36,8 @@ export function parseModelName(raw: string): ModelName | undefined {
   if (source !== "any" && splitSource(base).source !== "any") return undefined;
   const { path, tag } = splitTag(base);
   const [model = "", namespace = DEFAULT_NAMESPACE, host = DEFAULT_HOST] = splitPath(path);
-  if (!HOST.test(host) || !NAMESPACE.test(namespace) || !MODEL_OR_TAG.test(model) || !MODEL_OR_TAG.test(tag)) return undefined;
+  if (!HOST.test(host) || !NAMESPACE.test(namespace) || !MODEL_OR_TAG.test(model) || !MODEL_OR_TAG.test(tag))
+    return undefined;
   return { host, namespace, model, tag, source };
 }
 

@@ -66,7 +66,11 @@ export class SimClock implements Clock {
     let first: Pending | undefined;
     for (const entry of this.#pending) {
       if (entry.dueMs > endMs) continue;
-      if (first === undefined || entry.dueMs < first.dueMs || (entry.dueMs === first.dueMs && entry.order < first.order)) {
+      if (
+        first === undefined ||
+        entry.dueMs < first.dueMs ||
+        (entry.dueMs === first.dueMs && entry.order < first.order)
+      ) {
         first = entry;
       }
     }

@@ -1,0 +1,196 @@
+/**
+ * Serves connect's handlers on Node requests of HTTP/1.1 and HTTP/2: gRPC, gRPC-Web and Connect. Differs from connect-node's
+ * adapter in what it must not do: print to standard error, compress answers, send errors without Trailers-Only, or throw.
+ */
+import type { ServerResponse } from "node:http";
+import http2, { type Http2ServerResponse, type OutgoingHttpHeaders } from "node:http2";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
+import { DroverError } from "../drover-error.ts";
+import type { EndingKind } from "../endings.ts";
+import { decodeGrpcMessage, encodeGrpcMessage } from "../grpc-message.ts";
+import { toGrpcTrailers } from "../grpc-status.ts";
+import type { Logger } from "../log.ts";
+import { META } from "../metadata.ts";
+import { randomId } from "../rng.ts";
+import { createErrorInterceptor } from "./error-interceptor.ts";
+import { readPeer, setCallId, setPeer } from "./peer.ts";
+
+type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
+type NodeServerResponse = Parameters<typeof universalResponseToNodeResponse>[1];
+
+type NodeResponse = ServerResponse | Http2ServerResponse;
+
+export type NodeHandler = (request: NodeServerRequest, response: NodeResponse) => void;
+
+export interface ConnectHandlerOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors: readonly Interceptor[];
+  readonly readMaxBytes: number;
+  readonly shutdownSignal?: AbortSignal;
+  readonly log: Logger;
+}
+
+/** What a request may be compressed with (`grpc-encoding`), as `grpc-accept-encoding` tells it. Answers are never compressed. */
+export const ACCEPTED_ENCODINGS = "identity,gzip";
+
+/** What connect can wait for: its timer is setTimeout, which fires at once beyond 2^31 - 1 ms. */
+const LONGEST_CONNECT_TIMEOUT_MS = 99_999_999;
+
+export function createConnectHandler(options: ConnectHandlerOptions): NodeHandler {
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip],
+    readMaxBytes: options.readMaxBytes,
+    interceptors: [createErrorInterceptor(options.log), ...options.interceptors],
+    ...(options.shutdownSignal === undefined ? {} : { shutdownSignal: options.shutdownSignal }),
+  });
+  options.routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const handler = handlers.get(path);
+    if (handler === undefined) return answerUnknownPath(path, request, response);
+    serve(handler, request, response).catch((error: unknown) => {
+      // The caller left, or the connection broke: connect has told the handler.
+      options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
+      abandon(response);
+    });
+  };
+}
+
+async function serve(handler: UniversalHandler, request: NodeServerRequest, response: NodeResponse): Promise<void> {
+  const values = setCallId(createContextValues(), randomId());
+  setPeer(values, readPeer(request.socket.remoteAddress, request.headers));
+  const universal = toUniversalRequest(request, response, values);
+  if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
+  plainAnswersOnly(universal.header);
+  clampTimeout(universal.header);
+  const answer = await handler(universal);
+  if (!("stream" in response) || !isGrpc(answer))
+    return universalResponseToNodeResponse(answer, response as NodeServerResponse);
+  await writeGrpc(answer, response);
+}
+
+/** A call that cannot be answered must not stay open. */
+function abandon(response: NodeResponse): void {
+  if ("stream" in response) response.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  else response.destroy();
+}
+
+/** Throws on an `:authority` or a path that is no URL, which any peer may send. */
+function toUniversalRequest(
+  request: NodeServerRequest,
+  response: NodeResponse,
+  values: ReturnType<typeof createContextValues>,
+): ReturnType<typeof universalRequestFromNodeRequest> | undefined {
+  try {
+    return universalRequestFromNodeRequest(request, response as NodeServerResponse, undefined, values);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Answers are never compressed: a token stream would be gzipped. Connect knows no other way to take gzip and not to give it. */
+function plainAnswersOnly(header: Headers): void {
+  for (const key of ["grpc-accept-encoding", "connect-accept-encoding", "accept-encoding"]) header.set(key, "identity");
+}
+
+/** `720H` is allowed by gRPC, and connect would end the call after 1 ms. */
+function clampTimeout(header: Headers): void {
+  const grpcMs = parseGrpcTimeoutMs(header.get(META.grpcTimeout) ?? "");
+  if (grpcMs !== undefined && grpcMs > LONGEST_CONNECT_TIMEOUT_MS)
+    header.set(META.grpcTimeout, formatGrpcTimeout(grpcMs));
+  const connectMs = Number(header.get(META.connectTimeoutMs) ?? "0");
+  if (connectMs > LONGEST_CONNECT_TIMEOUT_MS) header.set(META.connectTimeoutMs, String(LONGEST_CONNECT_TIMEOUT_MS));
+}
+
+function isGrpc(answer: UniversalServerResponse): boolean {
+  return /^application\/grpc(\+|$)/.test(answer.header?.get("content-type") ?? "");
+}
+
+/**
+ * An error before the first message goes out as true Trailers-Only, one HEADERS frame: C-core and grpc-js retry only those.
+ * Trailers are complete once the body has ended, so the first read tells.
+ */
+async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerResponse): Promise<void> {
+  const body = answer.body?.[Symbol.asyncIterator]();
+  const first = await body?.next();
+  const code = Number(answer.trailer?.get(META.grpcStatus) ?? 0);
+  if (first?.done === true && code !== 0 && !response.stream.destroyed) {
+    const trailers = { ...Object.fromEntries(answer.trailer ?? []), ...missingDetails(code, answer.trailer) };
+    response.stream.respond(
+      { ":status": answer.status, ...Object.fromEntries(answer.header ?? []), ...trailers },
+      { endStream: true },
+    );
+    return;
+  }
+  const rest = body === undefined || first === undefined ? {} : { body: replay(first, body) };
+  await universalResponseToNodeResponse({ ...answer, ...rest }, response as NodeServerResponse);
+}
+
+/** What connect itself refuses before any handler runs, by its status. */
+const REFUSED_BY_CONNECT: ReadonlyMap<number, EndingKind> = new Map([
+  [Code.InvalidArgument, "malformed_request"],
+  [Code.ResourceExhausted, "request_too_large"],
+  [Code.Unimplemented, "encoding_unsupported"],
+]);
+
+/** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
+function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
+  const kind = REFUSED_BY_CONNECT.get(code);
+  if (kind === undefined || trailer?.has(META.grpcStatusDetails) === true) return {};
+  const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
+  const encodings = kind === "encoding_unsupported" ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
+  return { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
+}
+
+/** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */
+function replay<T>(first: IteratorResult<T>, body: AsyncIterator<T>): AsyncIterable<T> {
+  let pending: IteratorResult<T> | undefined = first;
+  const iterator: AsyncIterator<T> = {
+    next: () => {
+      if (pending === undefined) return body.next();
+      const result = pending;
+      pending = undefined;
+      return Promise.resolve(result);
+    },
+    throw: (error) => body.throw?.(error) ?? Promise.reject(error),
+    return: (value) => body.return?.(value) ?? Promise.resolve({ done: true, value }),
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
+function answerUnknownPath(path: string, request: NodeServerRequest, response: NodeResponse): void {
+  const contentType = request.headers["content-type"] ?? "";
+  if (!contentType.startsWith("application/grpc")) {
+    answerPlainly(response, 404, "Nothing here. This port speaks gRPC, gRPC-Web and Connect.\n");
+    return;
+  }
+  const fields = {
+    "content-type": contentType.startsWith("application/grpc-web") ? contentType : "application/grpc",
+    [META.grpcStatus]: String(Code.Unimplemented),
+    [META.grpcMessage]: encodeGrpcMessage(`This Drover has no method ${path.slice(0, 200)}.`),
+  };
+  if ("stream" in response) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });
+  else response.writeHead(200, fields).end();
+}
+
+/** A short text and the end; the request's body is not read. */
+export function answerPlainly(response: NodeResponse, status: number, text: string): void {
+  response.statusCode = status;
+  response.setHeader("content-type", "text/plain; charset=utf-8");
+  response.end(text);
+}

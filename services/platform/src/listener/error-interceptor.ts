@@ -1,0 +1,37 @@
+/**
+ * Turns whatever a handler throws into the error that callers see, with the call's id. The outermost interceptor, so that every
+ * handler may simply throw a DroverError.
+ */
+import type { ConnectError, Interceptor, StreamResponse } from "@connectrpc/connect";
+import { toConnectError } from "../grpc-status.ts";
+import type { Logger } from "../log.ts";
+import { META } from "../metadata.ts";
+import { callIdOf } from "./peer.ts";
+
+export function createErrorInterceptor(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const callId = callIdOf(request.contextValues);
+    const translate = (error: unknown): ConnectError => {
+      const translated = toConnectError(error, { callId, log });
+      if (callId !== "" && !translated.metadata.has(META.call)) translated.metadata.set(META.call, callId);
+      return translated;
+    };
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: translated(response.message, translate) } : response;
+    } catch (error) {
+      throw translate(error);
+    }
+  };
+}
+
+async function* translated<T extends StreamResponse["message"]>(
+  messages: T,
+  translate: (error: unknown) => ConnectError,
+): AsyncGenerator<T extends AsyncIterable<infer M> ? M : never> {
+  try {
+    yield* messages as AsyncIterable<T extends AsyncIterable<infer M> ? M : never>;
+  } catch (error) {
+    throw translate(error);
+  }
+}

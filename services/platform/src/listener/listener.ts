@@ -1,0 +1,199 @@
+/**
+ * One port for all that callers speak: gRPC over HTTP/2 in clear text, and Connect or gRPC-Web over HTTP/2 and HTTP/1.1. Owns
+ * sockets and protocols; what a call means is with the routes and the relay that it is given.
+ */
+import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import http2, {
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
+import net from "node:net";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import type { Clock } from "../clock.ts";
+import { isLoopbackHost } from "../host-port.ts";
+import type { Logger } from "../log.ts";
+import { bindSocket } from "./bind.ts";
+import { answerPlainly, createConnectHandler, type NodeHandler } from "./connect-handler.ts";
+import { createHttpGuard } from "./http-guard.ts";
+import { LISTENER_LIMITS, type ListenerLimits } from "./limits.ts";
+import { SessionSet } from "./session-set.ts";
+import { createSniffer, type Sniffer } from "./sniffer.ts";
+
+/** Takes over an HTTP/2 stream; from then on all of it (errors, trailers, end) is the handler's. */
+export type RelayHandler = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+) => void;
+
+/** The handler for these request headers, or undefined when connect's handlers shall serve them. Called once per HTTP/2 stream. */
+export type RelayRoute = (headers: IncomingHttpHeaders) => RelayHandler | undefined;
+
+export interface ListenerOptions {
+  /** `host:port`; port 0 lets the system choose. */
+  readonly listen: string;
+  /** Lets a listener without TLS stand on another address than loopback. */
+  readonly isInsecureAllowed: boolean;
+  /** Host names beside localhost and IP addresses that HTTP/1.1 callers may name; on other addresses than loopback the only ones. */
+  readonly allowHosts: readonly string[];
+  /** Origins of web pages that may call, or `*`. */
+  readonly corsOrigins: readonly string[];
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors?: readonly Interceptor[];
+  readonly relay?: RelayRoute;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly limits?: Partial<ListenerLimits>;
+  /** Aborting it aborts the signal of every running connect handler, with its reason. */
+  readonly shutdownSignal?: AbortSignal;
+}
+
+export interface Listener {
+  /** `host:port` as really bound. */
+  readonly address: string;
+  /** Takes no new calls, tells HTTP/2 callers (GOAWAY), and resolves when the last stream has ended. Callable more than once. */
+  drain(): Promise<void>;
+  /** Ends all connections now. */
+  destroy(): void;
+}
+
+/** Opens the port. Rejects with a ConfigError: a taken port, an unknown address, another address than loopback without --insecure. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const limits = { ...LISTENER_LIMITS, ...options.limits };
+  const front = net.createServer({ noDelay: true });
+  front.maxConnections = limits.maxConnections;
+  const bound = await bindSocket(front, {
+    listen: options.listen,
+    isInsecureAllowed: options.isInsecureAllowed,
+    flag: "--listen",
+  });
+  const state: DrainState = { isDraining: false };
+  const sessions = new SessionSet({ clock: options.clock, pingIntervalMs: limits.pingIntervalMs });
+  const handler = guarded(
+    createConnectHandler({ interceptors: [], readMaxBytes: limits.readMaxBytes, ...options }),
+    options,
+    bound.host,
+  );
+  const h1 = createHttp1(handler, limits, state);
+  const h2 = createHttp2(handler, limits, options);
+  h2.on("session", (session) => sessions.add(session));
+  const sniffer = createSniffer({
+    clock: options.clock,
+    timeoutMs: limits.sniffTimeoutMs,
+    onHttp2: (socket) => h2.emit("connection", socket),
+    onHttp1: (socket) => h1.emit("connection", socket),
+  });
+  front.on("connection", (socket) => sniffer.sniff(socket));
+  front.on("error", (error) => options.log.error({ err: error }, "the listening socket failed"));
+  return createHandle({ address: bound.address, front, h1, sessions, sniffer, state });
+}
+
+interface DrainState {
+  isDraining: boolean;
+}
+
+interface Parts {
+  readonly address: string;
+  readonly front: net.Server;
+  readonly h1: http.Server;
+  readonly sessions: SessionSet;
+  readonly sniffer: Sniffer;
+  readonly state: DrainState;
+}
+
+function createHandle({ address, front, h1, sessions, sniffer, state }: Parts): Listener {
+  let ended: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    if (ended !== undefined) return ended;
+    state.isDraining = true;
+    ended = new Promise((resolve) => {
+      front.close(() => {
+        // Only now: it stops the timeouts that bound the last requests.
+        h1.close(() => undefined);
+        resolve();
+      });
+    });
+    sniffer.closePending();
+    h1.closeIdleConnections();
+    sessions.goAway();
+    return ended;
+  };
+  const destroy = (): void => {
+    drain().catch(() => undefined);
+    sniffer.closePending();
+    h1.closeAllConnections();
+    sessions.destroy();
+  };
+  return { address, drain, destroy };
+}
+
+/** The handler behind the Host check and CORS. */
+function guarded(handler: NodeHandler, options: ListenerOptions, boundHost: string): NodeHandler {
+  const { allowHosts, corsOrigins } = options;
+  const guard = createHttpGuard({ isLoopbackListener: isLoopbackHost(boundHost), allowHosts, corsOrigins });
+  return (request, response) => {
+    const result = guard({ httpVersion: request.httpVersion, method: request.method ?? "", headers: request.headers });
+    for (const [name, value] of Object.entries(result.headers)) response.setHeader(name, value);
+    if (result.kind === "pass") handler(request, response);
+    else answerPlainly(response, result.status, result.text);
+  };
+}
+
+/** HTTP/1.1, fed with connections by the sniffer; never listens itself. */
+function createHttp1(handler: NodeHandler, limits: ListenerLimits, state: DrainState): http.Server {
+  const timeouts = { headersTimeout: limits.headersTimeoutMs, keepAliveTimeout: limits.keepAliveTimeoutMs };
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    request.on("error", ignore);
+    response.on("error", ignore);
+    // A finished keep-alive connection would hold the drain until its timeout.
+    response.once("close", () => {
+      if (state.isDraining) setImmediate(() => h1.closeIdleConnections());
+    });
+    if (state.isDraining) response.shouldKeepAlive = false;
+    handler(request, response);
+  };
+  const h1 = http.createServer(timeouts, serve);
+  // A server that does not listen watches no timeouts and tracks no connections until it believes that it does.
+  h1.emit("listening");
+  return h1;
+}
+
+/**
+ * HTTP/2. Two servers: `h2` has no `request` listener, so that a relayed stream costs no compatibility objects and its trailers
+ * are the relay's alone (the compatibility response would answer `wantTrailers` itself and the relay's answer would then throw);
+ * `compat` never listens and turns a stream into request and response for connect.
+ */
+function createHttp2(handler: NodeHandler, limits: ListenerLimits, options: ListenerOptions): Http2Server {
+  const compat = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
+    request.on("error", ignore);
+    response.on("error", ignore);
+    handler(request, response);
+  });
+  const h2 = http2.createServer({
+    settings: { maxConcurrentStreams: limits.maxConcurrentStreams },
+    maxSessionMemory: limits.maxSessionMemoryMb,
+    maxHeaderListPairs: limits.maxHeaderPairs,
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetRate,
+  });
+  h2.on("sessionError", ignore);
+  h2.on("stream", (stream, headers, flags, rawHeaders) => {
+    stream.on("error", ignore);
+    try {
+      const relay = options.relay?.(headers);
+      if (relay === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);
+      else relay(stream, headers, flags, rawHeaders);
+    } catch (error) {
+      options.log.error({ err: error, path: headers[":path"] }, "a stream's handler failed");
+      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  });
+  return h2;
+}
+
+function ignore(): void {
+  // "close" follows and does the work.
+}

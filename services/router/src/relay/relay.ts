@@ -1,0 +1,109 @@
+/**
+ * The data path of gRPC callers: takes a stream of InferenceService from the listener, reads its request, hands it to
+ * dispatch, and lets messages pass as bytes. It decodes the request once, to know the model, and no answer ever.
+ */
+import { type IncomingHttpHeaders, constants, type ServerHttp2Stream } from "node:http2";
+import { type DescMessage, type DescMethod, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type Clock, DroverError, type Logger, META, randomId, readDeadlineMs, readDurationMs, toConnectError, type RelayHandler, type RelayRoute } from "@drover/platform";
+import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { type Call, type Dispatcher, type InferenceRequest, readProfile, type RequestBody } from "@drover/routing";
+import type { BodyBudget } from "./body-budget.ts";
+import { forwardedMetadata } from "./forwarded-metadata.ts";
+import { Http2Caller } from "./http2-caller.ts";
+import { readRequest } from "./read-request.ts";
+
+const PREFIX_BYTES = 5;
+
+export interface RelayOptions {
+  readonly clock: Clock;
+  readonly dispatcher: Dispatcher;
+  readonly bodies: BodyBudget;
+  readonly log: Logger;
+  /** For calls that do not say drover-max-wait-ms. */
+  readonly maxWaitMs: number;
+}
+
+/** Takes what is exactly gRPC with protobuf; every other content type and path is left to connect. */
+export function createRelay(options: RelayOptions): RelayRoute {
+  const methods = new Map<string, RelayHandler>(
+    InferenceService.methods.map((method) => [
+      `/${InferenceService.typeName}/${method.name}`,
+      (stream, headers) => void relayCall(options, method, stream, headers),
+    ]),
+  );
+  return (headers) => (isGrpc(headers["content-type"]) ? methods.get(String(headers[":path"])) : undefined);
+}
+
+function isGrpc(contentType: string | undefined): boolean {
+  return contentType === "application/grpc" || contentType === "application/grpc+proto";
+}
+
+/** Never rejects: whatever goes wrong is said on the stream. */
+async function relayCall(options: RelayOptions, method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+  const id = randomId();
+  const receivedMs = options.clock.nowMs();
+  const caller = new Http2Caller(stream, id);
+  let body: RequestBody | undefined;
+  try {
+    body = await readRequest(stream, headers, options.bodies);
+    startCall(options, method, stream, headers, { id, receivedMs, body, caller });
+  } catch (error) {
+    body?.release();
+    refuse(caller, id, error, options.log);
+  }
+}
+
+interface ReadCall {
+  readonly id: string;
+  /** When its headers came: the deadline counts from there, not from the end of a long request. */
+  readonly receivedMs: number;
+  readonly body: RequestBody;
+  readonly caller: Http2Caller;
+}
+
+function startCall(
+  options: RelayOptions,
+  method: DescMethod,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { id, receivedMs, body, caller }: ReadCall,
+): void {
+  const timeoutMs = readDeadlineMs(headers);
+  const readingMs = options.clock.nowMs() - receivedMs;
+  const message = decode(method.input, body.bytes.subarray(PREFIX_BYTES));
+  const request = {
+    id,
+    path: `/${InferenceService.typeName}/${method.name}`,
+    isUnary: method.methodKind === "unary",
+    profile: readProfile(message as InferenceRequest, headers),
+    headers: forwardedMetadata(headers),
+    body,
+    timeoutMs: timeoutMs === undefined ? undefined : Math.max(timeoutMs - readingMs, 0),
+    maxWaitMs: readDurationMs(headers, META.maxWaitMs) ?? options.maxWaitMs,
+  };
+  let call: Call | undefined;
+  stream.once("close", () => call?.cancel());
+  stream.on("drain", () => call?.drained());
+  call = options.dispatcher.start(request, caller);
+  // It may have left while its request was being read.
+  if (stream.destroyed || stream.closed || stream.rstCode === constants.NGHTTP2_CANCEL) call.cancel();
+}
+
+function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    throw new DroverError("malformed_request", `The request is not a ${schema.typeName}: it does not decode as protobuf.`, { cause });
+  }
+}
+
+/** The call never reached dispatch, so its line is written here. */
+function refuse(caller: Http2Caller, id: string, error: unknown, log: Logger): void {
+  const known = error instanceof DroverError ? error : unexpected(error, id, log);
+  log.info({ call: id, status: known.ending.code, reason: known.kind, message: known.message }, "call refused");
+  caller.end({ error: known, trailers: { [META.call]: id } });
+}
+
+function unexpected(error: unknown, id: string, log: Logger): DroverError {
+  return new DroverError("internal", toConnectError(error, { callId: id, log }).rawMessage, { cause: error });
+}

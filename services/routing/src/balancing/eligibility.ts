@@ -1,0 +1,56 @@
+/**
+ * Which nodes may take a call at all: the one filter that every policy shares. Each node that may not has exactly one
+ * reason, the first that applies, ordered from what the caller can do nothing about to what waiting can mend.
+ */
+import type { Labels } from "@drover/platform";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
+import type { PickRequest } from "./picker.ts";
+
+export type Exclusion =
+  | "other-node-asked-for"
+  | "labels-differ"
+  | "lacks-model"
+  | "lacks-capability"
+  | "failed-in-this-call"
+  | "unavailable"
+  | "queue-full";
+
+export interface Eligibility {
+  readonly candidates: readonly NodeView[];
+  readonly excluded: readonly { readonly node: NodeView; readonly exclusion: Exclusion }[];
+}
+
+export function sortOut(request: PickRequest, snapshot: FleetSnapshot): Eligibility {
+  const candidates: NodeView[] = [];
+  const excluded: { node: NodeView; exclusion: Exclusion }[] = [];
+  for (const node of snapshot.nodes) {
+    const exclusion = exclusionOf(node, request);
+    if (exclusion === undefined) candidates.push(node);
+    else excluded.push({ node, exclusion });
+  }
+  return { candidates, excluded };
+}
+
+function exclusionOf(node: NodeView, { profile, excluded }: PickRequest): Exclusion | undefined {
+  if (profile.node !== undefined && !isAddressedBy(node, profile.node)) return "other-node-asked-for";
+  if (!hasLabels(node, profile.labels)) return "labels-differ";
+  const model = node.models.get(profile.modelKey);
+  if (model === undefined) return "lacks-model";
+  // An empty list says that the agent does not know, not that the model can do nothing.
+  if (model.capabilities.size > 0 && !profile.capabilities.every((name) => model.capabilities.has(name))) return "lacks-capability";
+  if (excluded.has(node.id)) return "failed-in-this-call";
+  if (node.availability !== "available") return "unavailable";
+  if (node.queueLimit > 0 && node.queued >= node.queueLimit) return "queue-full";
+  return undefined;
+}
+
+/** A name that two nodes share addresses neither; only their ids do. */
+export function isAddressedBy(node: NodeView, idOrName: string): boolean {
+  return node.id === idOrName || (node.name === idOrName && !node.isNameShared);
+}
+
+function hasLabels(node: NodeView, labels: Labels): boolean {
+  for (const [key, value] of labels) if (node.labels[key] !== value) return false;
+  return true;
+}

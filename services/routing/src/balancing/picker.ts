@@ -1,0 +1,44 @@
+/**
+ * The contract of choosing a node. `pick` is synchronous, total and free of I/O; waiting and refusing are results. Choosing
+ * and counting happen in one turn, so that two calls never see the same free slot.
+ */
+import type { DroverError } from "@drover/platform";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
+import type { CallProfile } from "./call-profile.ts";
+
+/** The count that a pick holds on its node until the attempt ends. */
+export interface Lease {
+  /** Number of this send to the node, rising; the agent tells which ones its load takes into account. */
+  readonly send: number;
+  /** Exactly once; a second call is an InvariantError, because it would free another call's count. */
+  end(): void;
+}
+
+export type PickResult =
+  | { readonly kind: "picked"; readonly node: NodeView; readonly lease: Lease }
+  /** No node now, but a change of the fleet may bring one. `error` is what to say if the caller's patience ends first. */
+  | { readonly kind: "wait"; readonly error: DroverError }
+  | { readonly kind: "refused"; readonly error: DroverError };
+
+export interface PickRequest {
+  readonly profile: CallProfile;
+  /** Ids of nodes that failed in this call. */
+  readonly excluded: ReadonlySet<string>;
+  readonly nowMs: number;
+}
+
+export interface Picker {
+  pick(request: PickRequest, snapshot: FleetSnapshot): PickResult;
+}
+
+/** Ranks nodes that may all take the call; `candidates` is never empty. The one thing in which policies differ. */
+export interface Policy {
+  readonly name: string;
+  choose(candidates: readonly NodeView[], profile: CallProfile, load: LoadReader): NodeView;
+}
+
+/** What this router sent that a node has not told about yet. */
+export interface LoadReader {
+  unackedSends(node: NodeView): number;
+}

@@ -1,0 +1,134 @@
+/**
+ * What to say when no node can take a call: refuse it for good, or let it wait. It turns the filter's reasons into one
+ * error that names the model, the nodes and what to do.
+ */
+import { DroverError } from "@drover/platform";
+import type { NodeView } from "../fleet/node-view.ts";
+import { type FleetSnapshot, pendingEndpoints } from "../fleet/snapshot.ts";
+import type { CallProfile } from "./call-profile.ts";
+import { type Eligibility, type Exclusion, isAddressedBy } from "./eligibility.ts";
+import { nearestNames } from "./nearest-names.ts";
+import type { PickRequest, PickResult } from "./picker.ts";
+
+/** When to try again where nothing better is known: the fleet's own status is at most a second old. */
+const RETRY_AFTER_MS = 1_000;
+/** Nodes and models that a message names before it says "and N more": messages are at most 1 KiB. */
+const NAMED_MAX = 5;
+
+export function verdictWithoutCandidate(request: PickRequest, eligibility: Eligibility, snapshot: FleetSnapshot): PickResult {
+  const nodes = groupNodes(eligibility);
+  const { profile } = request;
+  if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
+  if (nodes["queue-full"].length > 0) return refuse(queueFull(profile, nodes["queue-full"]));
+  const pending = pendingEndpoints(snapshot, request.nowMs);
+  if (!snapshot.isDiscovered || pending.length > 0) return wait(notReady(profile, pending.length, snapshot));
+  if (profile.node !== undefined) {
+    const problem = directNodeProblem(profile, profile.node, snapshot.nodes);
+    if (problem !== undefined) return refuse(problem);
+  }
+  if (nodes["failed-in-this-call"].length > 0) return refuse(allFailed(profile, nodes["failed-in-this-call"]));
+  if (nodes["lacks-capability"].length > 0) return refuse(lacksCapability(profile, nodes["lacks-capability"]));
+  return refuse(modelNotFound(profile, snapshot, nodes["labels-differ"]));
+}
+
+const wait = (error: DroverError): PickResult => ({ kind: "wait", error });
+const refuse = (error: DroverError): PickResult => ({ kind: "refused", error });
+
+function groupNodes(eligibility: Eligibility): Record<Exclusion, NodeView[]> {
+  const groups: Record<Exclusion, NodeView[]> = {
+    "other-node-asked-for": [],
+    "labels-differ": [],
+    "lacks-model": [],
+    "lacks-capability": [],
+    "failed-in-this-call": [],
+    unavailable: [],
+    "queue-full": [],
+  };
+  for (const { node, exclusion } of eligibility.excluded) groups[exclusion].push(node);
+  return groups;
+}
+
+function unavailable(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
+  const states = listed(nodes.map((node) => `${node.name}: ${node.detail}`));
+  return new DroverError("no_node_available", `No node that has model "${profile.model}" takes work now (${states}).`, {
+    facts: { model: profile.model },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+function queueFull(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
+  const names = listed(nodes.map((node) => `${node.name} with ${node.queued} waiting`));
+  const message = `Every queue for model "${profile.model}" is full (${names}): try again later, or add nodes.`;
+  return new DroverError("queue_full", message, { facts: { model: profile.model }, retryAfterMs: RETRY_AFTER_MS });
+}
+
+function notReady(profile: CallProfile, pending: number, snapshot: FleetSnapshot): DroverError {
+  const missing = snapshot.isDiscovered
+    ? `${pending} of ${snapshot.members.length} nodes have not told their models yet`
+    : "discovery has not answered yet";
+  return new DroverError("fleet_not_ready", `No node with model "${profile.model}" is known so far, and ${missing}.`, {
+    facts: { model: profile.model },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+/** What is wrong with `drover-node`; undefined when it names a node, so that the reason lies elsewhere. */
+function directNodeProblem(profile: CallProfile, wanted: string, nodes: readonly NodeView[]): DroverError | undefined {
+  const facts = { model: profile.model, node: wanted };
+  if (nodes.some((node) => isAddressedBy(node, wanted))) return undefined;
+  const sharing = nodes.filter((node) => node.name === wanted);
+  if (sharing.length > 0) {
+    const ids = listed(sharing.map((node) => node.id));
+    return new DroverError("node_name_ambiguous", `${sharing.length} nodes are named "${wanted}": use an id (${ids}).`, { facts });
+  }
+  const names = listed(nodes.map((node) => node.name));
+  return new DroverError("node_not_found", `No node has the id or name "${wanted}". Known nodes: ${names}.`, { facts });
+}
+
+/** Reached only when the last failure itself was not worth showing; dispatch prefers that one. */
+function allFailed(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
+  const names = listed(nodes.map((node) => node.name));
+  return new DroverError("no_node_available", `Every node that has model "${profile.model}" failed in this call (${names}).`, {
+    facts: { model: profile.model },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+function lacksCapability(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
+  const known = nodes[0]?.models.get(profile.modelKey)?.capabilities ?? new Set<string>();
+  const missing = profile.capabilities.filter((name) => !known.has(name));
+  const message = `Model "${profile.model}" does not support ${missing.join(", ")}: it has ${[...known].join(", ")}. Ask another model.`;
+  return new DroverError("capability_missing", message, { facts: { model: profile.model, capabilities: missing.join(",") } });
+}
+
+function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: readonly NodeView[]): DroverError {
+  const facts = { model: profile.model };
+  const elsewhere = labelled.filter((node) => node.models.has(profile.modelKey));
+  if (elsewhere.length > 0) {
+    const wanted = [...profile.labels].map(([key, value]) => `${key}=${value}`).join(",");
+    const names = listed(elsewhere.map((node) => node.name));
+    return new DroverError("model_not_found", `No node with labels ${wanted} has model "${profile.model}"; without them ${names} would.`, { facts });
+  }
+  const parts = [`No node has model "${profile.model}".`];
+  const near = nearestNames(profile.model, modelNames(snapshot.nodes), NAMED_MAX);
+  if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
+  parts.push(snapshot.members.length === 0 ? "No nodes are configured: start the router with --nodes." : `Run \`ollama pull ${profile.model}\` on a node.`);
+  const away = snapshot.members.filter((member) => member.link.kind !== "attached").map((member) => member.endpoint);
+  const names = snapshot.nodes.filter((node) => node.availability === "unreachable").map((node) => node.name);
+  const others = away.length - names.length;
+  if (names.length > 0) parts.push(`Away now: ${listed(names)}.`);
+  if (others > 0) parts.push(`${others} node${others === 1 ? " has" : "s have"} never answered.`);
+  return new DroverError("model_not_found", parts.join(" "), { facts });
+}
+
+function modelNames(nodes: readonly NodeView[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const node of nodes) for (const model of node.models.values()) names.add(model.name);
+  return names;
+}
+
+function listed(items: readonly string[]): string {
+  if (items.length === 0) return "none";
+  if (items.length <= NAMED_MAX) return items.join(", ");
+  return `${items.slice(0, NAMED_MAX).join(", ")} and ${items.length - NAMED_MAX} more`;
+}

@@ -1,0 +1,72 @@
+/**
+ * What the end of an attempt means: success, or a failure with its kind. Knows gRPC's trailers and Drover's reasons, but
+ * not what is done about them.
+ */
+import type { IncomingHttpHeaders } from "node:http2";
+import { DroverError, droverErrorFromGrpc, readGrpcStatus } from "@drover/platform";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { AttemptEnd } from "../transport/attempt.ts";
+import { kindOfCode } from "../transport/transport-error.ts";
+
+export interface Answered {
+  readonly isUnary: boolean;
+  readonly outputs: number;
+  readonly hasDone: boolean;
+}
+
+export interface Answer {
+  /** Undefined: success. */
+  readonly error: DroverError | undefined;
+  readonly trailers: IncomingHttpHeaders;
+}
+
+export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
+  if (end.kind === "broken") return { error: end.error, trailers: {} };
+  const { trailers } = end;
+  const status = readGrpcStatus(trailers);
+  if (status === undefined) {
+    return { error: new DroverError("node_protocol_error", "The node ended its answer without a gRPC status."), trailers };
+  }
+  if (status.code !== 0) {
+    const error = droverErrorFromGrpc(status.code, status.message, trailers);
+    return { error: error ?? new DroverError(kindOfCode(status.code), status.message || "The node gave no reason."), trailers };
+  }
+  return { error: incompleteAnswer(answered), trailers };
+}
+
+/** An OK that does not hold what OK promises: a stream without `done`, a unary call without exactly one answer. */
+function incompleteAnswer({ isUnary, outputs, hasDone }: Answered): DroverError | undefined {
+  if (isUnary) {
+    return outputs === 1 ? undefined : new DroverError("node_protocol_error", `The node answered ${outputs} messages instead of one.`);
+  }
+  if (hasDone) return undefined;
+  return outputs === 0
+    ? new DroverError("no_output", "The node ended the stream without any output.")
+    : new DroverError("output_incomplete", "The node ended the stream without `done`.");
+}
+
+/** The failure as the caller sees it: with model, node and attempt. */
+export function attemptFailure(error: DroverError, node: NodeView, attempt: number, model: string): DroverError {
+  const message = `${error.message} (node "${node.name}", attempt ${attempt})`;
+  return new DroverError(error.kind, message, {
+    facts: { ...error.facts, model, node: node.name, attempt: String(attempt) },
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    cause: error.cause,
+  });
+}
+
+/** After the commit the caller holds a part of the answer: whatever broke, it must not look like a clean end. */
+export function brokenAfterCommit(failure: DroverError, outputs: number): DroverError {
+  const message = `The answer broke off after ${outputs} message${outputs === 1 ? "" : "s"}: ${failure.message}`;
+  const isTransport = failure.ending.blame === "node" && failure.kind !== "output_incomplete";
+  return new DroverError(isTransport ? "stream_broken" : failure.kind, message, {
+    facts: { ...failure.facts, messages: String(outputs) },
+    cause: failure.cause ?? failure,
+  });
+}
+
+/** For log lines: the kind and words, and the cause that callers never see. */
+export function describeFailure(failure: DroverError): Record<string, unknown> {
+  const cause = failure.cause instanceof Error ? failure.cause.message : undefined;
+  return { reason: failure.kind, message: failure.message, ...(cause === undefined ? {} : { cause }) };
+}

@@ -1,0 +1,286 @@
+/**
+ * One call from its arrival to its one end: received → (refused | waiting → picked) → attempting → committed → ended.
+ *
+ * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
+ * moves whole messages and never decodes one.
+ */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { DroverError, hopDeadlineMs, META, type Timer } from "@drover/platform";
+import type { Lease } from "../balancing/picker.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { Attempt, AttemptEnd, FramesSeen } from "../transport/attempt.ts";
+import { attemptHeaders } from "./attempt-headers.ts";
+import { attemptFailure, brokenAfterCommit, describeFailure, readAnswer } from "./attempt-outcome.ts";
+import type { CallerStream, CallRequest } from "./call-request.ts";
+import { type CallTimes, deadlineError, timeTrailers } from "./call-times.ts";
+import type { DispatchParts } from "./dispatcher.ts";
+import { decideRetry } from "./retry-policy.ts";
+
+/** How long a call waits while no node is known at all: long enough for a fleet that is starting (DESIGN 3.4). */
+const UNKNOWN_FLEET_WAIT_MS = 5_000;
+
+interface LiveAttempt {
+  readonly number: number;
+  readonly node: NodeView;
+  readonly lease: Lease;
+  /** Set in the turn in which the attempt begins. */
+  wire: Attempt | undefined;
+  /** What a unary call has answered so far. */
+  readonly held: Uint8Array[];
+  outputs: number;
+  hasDone: boolean;
+}
+
+type CallState =
+  /** At its start, and between a failed attempt and the next: nothing is open. */
+  | { readonly kind: "placing" }
+  /** No node can take it: looks again when the fleet changes, until `timer`. */
+  | { readonly kind: "waiting"; readonly sinceMs: number; readonly error: DroverError; readonly timer: Timer }
+  | { readonly kind: "backing-off"; readonly timer: Timer }
+  /** Before the commit; the first attempt to commit cancels the others. */
+  | { readonly kind: "attempting"; readonly attempts: readonly LiveAttempt[] }
+  | { readonly kind: "committed"; readonly attempt: LiveAttempt }
+  | { readonly kind: "ended" };
+
+export class Call {
+  readonly #parts: DispatchParts;
+  readonly #request: CallRequest;
+  readonly #caller: CallerStream;
+  readonly #startedMs: number;
+  readonly #endsAtMs: number;
+  readonly #failedNodes = new Set<string>();
+  readonly #lookAgain = (): void => this.#guarded(() => this.#place());
+  #state: CallState = { kind: "placing" };
+  #deadline: Timer | undefined;
+  #attempts = 0;
+  #chargedRetries = 0;
+  #waitedMs = 0;
+  #firstTokenMs: number | undefined;
+  #lastNode: NodeView | undefined;
+  #lastFailure: DroverError | undefined;
+
+  constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#caller = caller;
+    this.#startedMs = parts.clock.nowMs();
+    this.#endsAtMs = this.#startedMs + (request.timeoutMs === undefined ? Number.POSITIVE_INFINITY : hopDeadlineMs(request.timeoutMs));
+  }
+
+  start(): void {
+    this.#guarded(() => {
+      this.#parts.budget.deposit();
+      const leftMs = this.#timeLeftMs();
+      if (leftMs < 1) return this.#passDeadline();
+      if (leftMs !== Number.POSITIVE_INFINITY) {
+        this.#deadline = this.#parts.clock.after(leftMs, () => this.#guarded(() => this.#passDeadline()));
+      }
+      this.#place();
+    });
+  }
+
+  /** The caller is gone: stops every attempt at once and says nothing more to it. */
+  cancel(): void {
+    if (this.#state.kind === "ended") return;
+    const error = new DroverError("cancelled", "The caller cancelled the call or left.");
+    this.#finish(error, {}, false);
+  }
+
+  /** The caller's end takes bytes again after a `write` that was answered false. */
+  drained(): void {
+    if (this.#state.kind === "committed") this.#state.attempt.wire?.resume();
+    if (this.#state.kind === "attempting") for (const attempt of this.#state.attempts) attempt.wire?.resume();
+  }
+
+  /** Picks a node and begins an attempt, or waits, or refuses. Pick and lease are one turn. */
+  #place(): void {
+    const { picker, fleet, clock } = this.#parts;
+    const request = { profile: this.#request.profile, excluded: this.#failedNodes, nowMs: clock.nowMs() };
+    const result = picker.pick(request, fleet.snapshot);
+    switch (result.kind) {
+      case "picked":
+        this.#leaveWaiting();
+        return this.#attempt(result.node, result.lease);
+      case "wait":
+        // A call that failed already has something better to say than to wait on.
+        return this.#lastFailure === undefined ? this.#wait(result.error) : this.#fail(this.#lastFailure);
+      case "refused":
+        return this.#fail(this.#lastFailure ?? result.error);
+    }
+  }
+
+  #wait(error: DroverError): void {
+    const { clock, fleet, waiting } = this.#parts;
+    if (this.#state.kind === "waiting") {
+      // Still waiting; only what would be said at the end is newer.
+      this.#state = { ...this.#state, error };
+      return;
+    }
+    const limitMs = fleet.snapshot.nodes.length === 0 ? Math.min(UNKNOWN_FLEET_WAIT_MS, this.#request.maxWaitMs) : this.#request.maxWaitMs;
+    if (limitMs === 0) return this.#fail(error);
+    if (!waiting.enter(this.#lookAgain)) {
+      return this.#fail(new DroverError("queue_full", "Too many calls wait at this router: try again later.", { retryAfterMs: 1_000 }));
+    }
+    const timer = clock.after(limitMs, () => this.#guarded(() => this.#waitedTooLong()));
+    this.#state = { kind: "waiting", sinceMs: clock.nowMs(), error, timer };
+  }
+
+  #waitedTooLong(): void {
+    if (this.#state.kind === "waiting") this.#fail(this.#state.error);
+  }
+
+  #leaveWaiting(): void {
+    if (this.#state.kind !== "waiting") return;
+    this.#waitedMs += this.#parts.clock.nowMs() - this.#state.sinceMs;
+    this.#state.timer.cancel();
+    this.#parts.waiting.leave(this.#lookAgain);
+    this.#state = { kind: "placing" };
+  }
+
+  #attempt(node: NodeView, lease: Lease): void {
+    const attempt: LiveAttempt = { number: ++this.#attempts, node, lease, wire: undefined, held: [], outputs: 0, hasDone: false };
+    this.#lastNode = node;
+    this.#state = { kind: "attempting", attempts: [attempt] };
+    const { path, body } = this.#request;
+    attempt.wire = this.#parts.transport.open(
+      { endpoint: node.endpoint, path, headers: attemptHeaders(this.#request, node, lease, attempt.number, this.#timeLeftMs()), body: body.bytes },
+      {
+        onMessages: (bytes, seen) => this.#onMessages(attempt, bytes, seen),
+        onEnd: (end) => this.#guarded(() => this.#onEnd(attempt, end)),
+      },
+    );
+  }
+
+  /** The hot path: runs for each piece of a stream, so it allocates nothing once committed. */
+  #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
+    try {
+      attempt.outputs = seen.outputs;
+      attempt.hasDone = seen.hasDone;
+      if (this.#request.isUnary) {
+        attempt.held.push(bytes);
+        return;
+      }
+      if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt, this.#state.attempts);
+      if (!this.#caller.write(bytes)) attempt.wire?.pause();
+    } catch (error) {
+      this.#failUnexpectedly(error);
+    }
+  }
+
+  #commit(attempt: LiveAttempt, attempts: readonly LiveAttempt[]): void {
+    for (const other of attempts) if (other !== attempt) this.#abandon(other);
+    this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
+    this.#state = { kind: "committed", attempt };
+    // No other node will need it any more.
+    this.#request.body.release();
+  }
+
+  #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
+    const wasCommitted = this.#state.kind === "committed";
+    this.#closeAttempt(attempt);
+    const answer = readAnswer(end, { isUnary: this.#request.isUnary, outputs: attempt.outputs, hasDone: attempt.hasDone });
+    if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
+    const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
+    if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
+    this.#failedNodes.add(attempt.node.id);
+    this.#lastFailure = failure;
+    this.#retryOrFail(failure, answer.trailers);
+  }
+
+  /** Takes an attempt that has ended out of the state and gives its lease back. */
+  #closeAttempt(attempt: LiveAttempt): void {
+    attempt.lease.end();
+    const others = this.#state.kind === "attempting" ? this.#state.attempts.filter((other) => other !== attempt) : [];
+    this.#state = others.length > 0 ? { kind: "attempting", attempts: others } : { kind: "placing" };
+  }
+
+  /** Stops an attempt that still runs. */
+  #abandon(attempt: LiveAttempt): void {
+    attempt.wire?.cancel();
+    attempt.lease.end();
+  }
+
+  #succeed(attempt: LiveAttempt, trailers: IncomingHttpHeaders): void {
+    if (this.#request.isUnary) {
+      this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
+      for (const bytes of attempt.held) this.#caller.write(bytes);
+    }
+    this.#finish(undefined, trailers, true);
+  }
+
+  #retryOrFail(failure: DroverError, trailers: IncomingHttpHeaders): void {
+    const { budget, rng, clock, log } = this.#parts;
+    const decision = decideRetry(
+      {
+        error: failure,
+        attempts: this.#attempts,
+        chargedRetries: this.#chargedRetries,
+        timeLeftMs: this.#timeLeftMs(),
+        isPinned: this.#request.profile.node !== undefined,
+      },
+      budget,
+      rng,
+    );
+    if (decision.kind === "give-up") return this.#fail(failure, trailers);
+    log.debug({ call: this.#request.id, ...describeFailure(failure) }, "attempt failed, trying another node");
+    if (failure.ending.elsewhere !== "free") this.#chargedRetries++;
+    if (decision.afterMs === 0) return this.#place();
+    this.#state = { kind: "backing-off", timer: clock.after(decision.afterMs, this.#lookAgain) };
+  }
+
+  #fail(error: DroverError, trailers: IncomingHttpHeaders = {}): void {
+    this.#finish(error, trailers, true);
+  }
+
+  /** The one way out. Afterwards nothing of the call is left anywhere. */
+  #finish(error: DroverError | undefined, agentTrailers: IncomingHttpHeaders, isCallerThere: boolean): void {
+    if (this.#state.kind === "ended") return;
+    this.#leaveWaiting();
+    const state = this.#state;
+    this.#state = { kind: "ended" };
+    this.#deadline?.cancel();
+    if (state.kind === "backing-off") state.timer.cancel();
+    if (state.kind === "attempting") for (const attempt of state.attempts) this.#abandon(attempt);
+    if (state.kind === "committed") this.#abandon(state.attempt);
+    this.#request.body.release();
+    const times = this.#times();
+    this.#parts.onEnd({ request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times });
+    if (isCallerThere) this.#caller.end({ error, trailers: this.#trailers(times, agentTrailers) });
+  }
+
+  #trailers(times: CallTimes, agentTrailers: IncomingHttpHeaders): OutgoingHttpHeaders {
+    return {
+      [META.call]: this.#request.id,
+      ...(this.#lastNode === undefined ? {} : { [META.node]: this.#lastNode.name }),
+      [META.attempts]: String(this.#attempts),
+      ...timeTrailers(times, agentTrailers),
+    };
+  }
+
+  #times(): CallTimes {
+    const totalMs = this.#parts.clock.nowMs() - this.#startedMs;
+    return { waitedMs: this.#waitedMs, firstTokenMs: this.#firstTokenMs, totalMs };
+  }
+
+  #timeLeftMs(): number {
+    return this.#endsAtMs - this.#parts.clock.nowMs();
+  }
+
+  #passDeadline(): void {
+    this.#fail(deadlineError(this.#times(), this.#request.profile.model, this.#attempts, this.#lastNode));
+  }
+
+  /** Runs a step; an error that no one expected ends this call alone, as INTERNAL with its id. */
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#failUnexpectedly(error);
+    }
+  }
+
+  #failUnexpectedly(cause: unknown): void {
+    this.#parts.log.error({ call: this.#request.id, err: cause }, "a call ended by an error that nobody expected");
+    this.#fail(new DroverError("internal", `Drover failed on this call; its log says why. Call ${this.#request.id}.`, { cause }));
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Takes calls and sees each of them to its end. Owns what calls share: the room in which they wait, the budget of retries,
+ * the one log line for each call.
+ */
+import type { Clock, DroverError, Logger, Rng } from "@drover/platform";
+import type { Picker } from "../balancing/picker.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { AgentTransport } from "../transport/attempt.ts";
+import { describeFailure } from "./attempt-outcome.ts";
+import { Call } from "./call.ts";
+import type { CallerStream, CallRequest } from "./call-request.ts";
+import type { CallTimes } from "./call-times.ts";
+import { RetryBudget } from "./retry-budget.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+
+export interface DispatcherOptions {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly fleet: Fleet;
+  readonly picker: Picker;
+  readonly transport: AgentTransport;
+}
+
+/** How a call ended, for the log and for whoever counts. */
+export interface CallReport {
+  readonly request: CallRequest;
+  /** Undefined: OK. */
+  readonly error: DroverError | undefined;
+  /** The node of the last attempt. */
+  readonly node: NodeView | undefined;
+  readonly attempts: number;
+  readonly times: CallTimes;
+}
+
+/** What a call is given. */
+export interface DispatchParts extends DispatcherOptions {
+  readonly budget: RetryBudget;
+  readonly waiting: WaitingRoom;
+  readonly onEnd: (report: CallReport) => void;
+}
+
+export class Dispatcher {
+  readonly #parts: DispatchParts;
+  readonly #log: Logger;
+  #activeCalls = 0;
+
+  constructor(options: DispatcherOptions) {
+    this.#log = options.log;
+    this.#parts = {
+      ...options,
+      budget: new RetryBudget({ clock: options.clock }),
+      waiting: new WaitingRoom(options.fleet),
+      onEnd: (report) => this.#ended(report),
+    };
+  }
+
+  /** Never throws: whatever happens is said to `caller`, maybe before this returns. */
+  start(request: CallRequest, caller: CallerStream): Call {
+    this.#activeCalls++;
+    const call = new Call(this.#parts, request, caller);
+    call.start();
+    return call;
+  }
+
+  get activeCalls(): number {
+    return this.#activeCalls;
+  }
+
+  /** Calls among the active ones that no node can take now. */
+  get waitingCalls(): number {
+    return this.#parts.waiting.size;
+  }
+
+  close(): void {
+    this.#parts.waiting.close();
+  }
+
+  #ended({ request, error, node, attempts, times }: CallReport): void {
+    this.#activeCalls--;
+    const line = {
+      call: request.id,
+      path: request.path,
+      model: request.profile.model,
+      node: node?.name,
+      attempts,
+      waitedMs: Math.round(times.waitedMs),
+      firstTokenMs: times.firstTokenMs === undefined ? undefined : Math.round(times.firstTokenMs),
+      totalMs: Math.round(times.totalMs),
+    };
+    if (error === undefined) this.#log.info({ ...line, status: "OK" }, "call");
+    else this.#log.info({ ...line, status: error.ending.code, ...describeFailure(error) }, "call");
+  }
+}

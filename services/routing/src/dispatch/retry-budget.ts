@@ -1,0 +1,70 @@
+/**
+ * Bounds retries to a share of the traffic, so that a fleet in trouble is not finished off by its router: 20 % of the calls
+ * of the last 10 s, and 3 on top so that a quiet router can retry at all (Finagle's RetryBudget has the same shape).
+ */
+import type { Clock } from "@drover/platform";
+
+const WINDOW_MS = 10_000;
+const BUCKETS = 10;
+const BUCKET_MS = WINDOW_MS / BUCKETS;
+
+export interface RetryBudgetOptions {
+  readonly clock: Clock;
+  /** Retries for each call, 0..1, default 0.2. */
+  readonly ratio?: number;
+  /** Retries in each window whatever the traffic, default 3. */
+  readonly reserve?: number;
+}
+
+interface Bucket {
+  /** Number of the second that it counts; another second's counts are void. */
+  epoch: number;
+  calls: number;
+  retries: number;
+}
+
+export class RetryBudget {
+  readonly #clock: Clock;
+  readonly #ratio: number;
+  readonly #reserve: number;
+  readonly #buckets: Bucket[] = Array.from({ length: BUCKETS }, () => ({ epoch: -1, calls: 0, retries: 0 }));
+
+  constructor({ clock, ratio = 0.2, reserve = 3 }: RetryBudgetOptions) {
+    this.#clock = clock;
+    this.#ratio = ratio;
+    this.#reserve = reserve;
+  }
+
+  /** Counts a call, once, whatever becomes of it. */
+  deposit(): void {
+    const bucket = this.#current();
+    if (bucket !== undefined) bucket.calls++;
+  }
+
+  /** Takes one retry; false when there is none left. */
+  withdraw(): boolean {
+    const bucket = this.#current();
+    if (bucket === undefined) return false;
+    let calls = 0;
+    let retries = 0;
+    for (const { epoch, ...counts } of this.#buckets) {
+      if (epoch <= bucket.epoch - BUCKETS) continue;
+      calls += counts.calls;
+      retries += counts.retries;
+    }
+    if (retries + 1 > this.#reserve + calls * this.#ratio) return false;
+    bucket.retries++;
+    return true;
+  }
+
+  #current(): Bucket | undefined {
+    const epoch = Math.floor(this.#clock.nowMs() / BUCKET_MS);
+    const bucket = this.#buckets[epoch % BUCKETS];
+    if (bucket !== undefined && bucket.epoch !== epoch) {
+      bucket.epoch = epoch;
+      bucket.calls = 0;
+      bucket.retries = 0;
+    }
+    return bucket;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * What a picker may know of a node: immutable, ready to be read without decoding anything. Built from what the agent said
+ * on Attach; a new view replaces the old one whenever something changed.
+ */
+import type { NodeCondition, NodeIdentity, NodeLoad, ModelInventory } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { modelKey } from "@drover/platform";
+
+/** A model on a node's disk. */
+export interface ModelView {
+  /** As on disk, with its tag. */
+  readonly name: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** In Ollama's words. Empty: not known, so nothing may be concluded from it. */
+  readonly capabilities: ReadonlySet<string>;
+  /** The context that it was trained for, in tokens; 0 when not known. */
+  readonly contextLength: number;
+}
+
+/** Why a node takes no new work, or that it does. */
+export type Availability =
+  | "available"
+  | "connecting"
+  | "unreachable"
+  | "ollama-unreachable"
+  | "draining"
+  | "conflicting";
+
+export interface NodeView {
+  readonly id: string;
+  readonly name: string;
+  readonly endpoint: string;
+  /** Another node has the same name: only the id addresses it. */
+  readonly isNameShared: boolean;
+  readonly availability: Availability;
+  /** In plain words, empty when available. */
+  readonly detail: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** 1..65535. */
+  readonly baseWeight: number;
+  /** Proves to the agent that a call comes from this router. Never shown. */
+  readonly routerSecret: string;
+  /** The highest send number of this router that `active` and `queued` take into account. */
+  readonly ackedSend: number;
+  /** By model key. */
+  readonly models: ReadonlyMap<string, ModelView>;
+  /** Whether `models` is the node's whole list. */
+  readonly isInventoryComplete: boolean;
+  /** Keys of the models that are in memory. */
+  readonly loadedModels: ReadonlySet<string>;
+  /** Slots of one runner. */
+  readonly slots: number;
+  /** Calls that run or cool, from every router. */
+  readonly active: number;
+  /** Calls in the agent's queue, from every router. */
+  readonly queued: number;
+  readonly queueLimit: number;
+}
+
+/** The parts that an agent tells, as it told them last. Absent: not told yet. */
+export interface NodeParts {
+  readonly identity: NodeIdentity;
+  readonly condition: NodeCondition | undefined;
+  readonly inventory: ModelInventory | undefined;
+  readonly load: NodeLoad | undefined;
+}
+
+/** Decoded once for each inventory, since it is large and changes rarely. */
+export function viewModels(inventory: ModelInventory | undefined): ReadonlyMap<string, ModelView> {
+  const models = new Map<string, ModelView>();
+  for (const model of inventory?.models ?? []) {
+    const key = modelKey(model.name);
+    // A name that breaks Ollama's own rules cannot be asked for; a cloud model would leave the building.
+    if (key === undefined || model.remoteHost !== "") continue;
+    models.set(key, {
+      name: model.name,
+      digest: model.digest,
+      sizeBytes: Number(model.sizeBytes),
+      capabilities: new Set(model.capabilities),
+      contextLength: model.contextLength,
+    });
+  }
+  return models;
+}
+
+export function viewLoadedModels(load: NodeLoad | undefined): ReadonlySet<string> {
+  const loaded = new Set<string>();
+  for (const runner of load?.runners ?? []) {
+    const key = runner.state === RunnerState.LOADED ? modelKey(runner.model) : undefined;
+    if (key !== undefined) loaded.add(key);
+  }
+  return loaded;
+}

@@ -1,0 +1,136 @@
+/**
+ * Keeps one Attach stream to an endpoint, on a connection of its own, for as long as the endpoint is a member: says hello,
+ * reports what the agent says, and begins again with growing pauses after a loss.
+ */
+import { create } from "@bufbuild/protobuf";
+import { type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { type Clock, type Rng, sleep } from "@drover/platform";
+import { AgentService, type AttachRequest, AttachRequestSchema, type AttachResponse } from "@drover/proto/drover/agent/v1/agent_pb";
+import type { Link } from "../fleet/fleet.ts";
+import type { LinkEvent } from "../fleet/link-state.ts";
+
+/** Pauses between tries: from the first to the last, doubling, each shortened by a random part so that a fleet of routers spreads out. */
+const RETRY_FIRST_MS = 100;
+const RETRY_LAST_MS = 2_000;
+/** An agent that accepts the connection but does not say welcome within this time is not one. */
+const WELCOME_TIMEOUT_MS = 5_000;
+/** DESIGN 4.6: messages on Attach. */
+const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+export interface AttachLinkOptions {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly routerName: string;
+  /** UUID of this process. */
+  readonly incarnation: string;
+  readonly version: string;
+}
+
+export function openAttachLink(options: AttachLinkOptions, endpoint: string, report: (event: LinkEvent) => void): Link {
+  const abort = new AbortController();
+  void keepAttached(options, endpoint, report, abort.signal);
+  return { close: () => abort.abort() };
+}
+
+async function keepAttached(
+  options: AttachLinkOptions,
+  endpoint: string,
+  report: (event: LinkEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, rng } = options;
+  let pauseMs = RETRY_FIRST_MS;
+  while (!signal.aborted) {
+    const stream = await attachOnce(options, endpoint, report, signal);
+    if (signal.aborted) return;
+    report({ kind: "lost", reason: stream.failure, atMs: clock.nowMs() });
+    pauseMs = stream.wasWelcomed ? RETRY_FIRST_MS : Math.min(pauseMs * 2, RETRY_LAST_MS);
+    await sleep(clock, pauseMs * (0.5 + rng.next() / 2), signal);
+  }
+}
+
+interface StreamEnd {
+  readonly wasWelcomed: boolean;
+  readonly failure: string;
+}
+
+async function attachOnce(
+  options: AttachLinkOptions,
+  endpoint: string,
+  report: (event: LinkEvent) => void,
+  signal: AbortSignal,
+): Promise<StreamEnd> {
+  const sessions = new Http2SessionManager(`http://${endpoint}`);
+  const client = createClient(
+    AgentService,
+    createGrpcTransport({ baseUrl: `http://${endpoint}`, sessionManager: sessions, readMaxBytes: MESSAGE_BYTES_MAX, acceptCompression: [] }),
+  );
+  const attempt = new AbortController();
+  const stop = (): void => attempt.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  const welcomeTimer = options.clock.after(WELCOME_TIMEOUT_MS, stop);
+  let wasWelcomed = false;
+  try {
+    for await (const message of attach(client, options, attempt.signal)) {
+      if (signal.aborted) break;
+      wasWelcomed ||= message.event.case === "welcome";
+      if (wasWelcomed) welcomeTimer.cancel();
+      reportMessage(message, report, options.clock.nowMs());
+    }
+    return { wasWelcomed, failure: "its agent ended the connection" };
+  } catch (error) {
+    return { wasWelcomed, failure: describe(error, wasWelcomed) };
+  } finally {
+    welcomeTimer.cancel();
+    signal.removeEventListener("abort", stop);
+    // Leaving the loop does not cancel the stream in connect-es, so it is said.
+    stop();
+    sessions.abort();
+  }
+}
+
+function attach(client: Client<typeof AgentService>, options: AttachLinkOptions, signal: AbortSignal): AsyncIterable<AttachResponse> {
+  return client.attach(hello(options, signal), { signal });
+}
+
+async function* hello(options: AttachLinkOptions, signal: AbortSignal): AsyncIterable<AttachRequest> {
+  const { routerName: router, incarnation, version } = options;
+  yield create(AttachRequestSchema, { event: { case: "hello", value: { router, incarnation, version } } });
+  // The request stays open: its end would tell the agent that this router is gone.
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function reportMessage(message: AttachResponse, report: (event: LinkEvent) => void, atMs: number): void {
+  const { event } = message;
+  switch (event.case) {
+    case "welcome":
+      return report({ kind: "welcomed", welcome: event.value, atMs });
+    case "status":
+      return report({ kind: "status", status: event.value, atMs });
+    // Tickets are not placed yet, so nothing is said about them; an unknown event is of a newer agent.
+    case "position":
+    case "claim":
+    case "dropped":
+    case undefined:
+      return;
+  }
+}
+
+function describe(error: unknown, wasWelcomed: boolean): string {
+  if (wasWelcomed) return "the connection to its agent was lost";
+  const cause = error instanceof ConnectError ? error.cause : error;
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  switch (code) {
+    case "ECONNREFUSED":
+      return "nothing listens at its endpoint: is drover-agent running there?";
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "its host name does not resolve";
+    default:
+      return "no Drover agent answers at its endpoint";
+  }
+}

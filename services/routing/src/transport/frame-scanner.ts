@@ -1,0 +1,93 @@
+/**
+ * Follows the 5-byte prefixes of gRPC messages through a byte stream without decoding any of them, and tells the kinds of
+ * a token stream apart by the first byte of each message (the proto's oneof: progress 0x0a, chunk 0x12, done 0x1a).
+ *
+ * It keeps numbers only: no buffer, no reference into what was pushed. A prefix may be split over DATA frames anywhere.
+ */
+import type { FramesSeen } from "./attempt.ts";
+
+const PREFIX_BYTES = 5;
+const PROGRESS_TAG = 0x0a;
+const DONE_TAG = 0x1a;
+
+export class FrameScanner implements FramesSeen {
+  /** Bytes of the current message that are still to come. */
+  #bodyLeft = 0;
+  /** Bytes of the current prefix that were seen, 0..4. */
+  #prefixSeen = 0;
+  #length = 0;
+  #isTagNext = false;
+
+  /** Messages that ended, empty ones included. */
+  messages = 0;
+  /** Messages of length 0: they have no tag and must not be forwarded. */
+  emptyMessages = 0;
+  /** Messages that began and are not progress: with the first one forwarded the attempt is committed. */
+  outputs = 0;
+  hasDone = false;
+  /** Whether any message had the compression flag: its tag cannot be read, so the stream cannot be trusted. */
+  isCompressed = false;
+
+  /** Returns how many bytes of `data` end at a message boundary; the rest belongs to an unfinished message. */
+  push(data: Uint8Array): number {
+    const end = data.length;
+    let at = 0;
+    let whole = 0;
+    while (at < end) {
+      if (this.#bodyLeft > 0) {
+        if (this.#isTagNext) this.#readTag(data[at] ?? 0);
+        const taken = Math.min(this.#bodyLeft, end - at);
+        this.#bodyLeft -= taken;
+        at += taken;
+        if (this.#bodyLeft > 0) break;
+        this.messages++;
+        whole = at;
+      } else {
+        this.#readPrefixByte(data[at] ?? 0);
+        at++;
+        if (this.#prefixSeen === 0 && this.#bodyLeft === 0) whole = at;
+      }
+    }
+    return whole;
+  }
+
+  /** Whether the stream stands at a boundary: nothing of an unfinished message was seen. */
+  get isAtBoundary(): boolean {
+    return this.#bodyLeft === 0 && this.#prefixSeen === 0;
+  }
+
+  #readPrefixByte(byte: number): void {
+    if (this.#prefixSeen === 0) {
+      if (byte !== 0) this.isCompressed = true;
+      this.#length = 0;
+    } else {
+      this.#length = ((this.#length << 8) | byte) >>> 0;
+    }
+    if (++this.#prefixSeen < PREFIX_BYTES) return;
+    this.#prefixSeen = 0;
+    this.#bodyLeft = this.#length;
+    this.#isTagNext = this.#length > 0;
+    if (this.#length > 0) return;
+    this.messages++;
+    this.emptyMessages++;
+  }
+
+  #readTag(tag: number): void {
+    this.#isTagNext = false;
+    if (tag === PROGRESS_TAG) return;
+    this.outputs++;
+    if (tag === DONE_TAG) this.hasDone = true;
+  }
+}
+
+/** `frames` without its empty messages; it must consist of whole messages. Rare, so it may copy. */
+export function withoutEmptyMessages(frames: Uint8Array): Uint8Array {
+  const kept: Uint8Array[] = [];
+  const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
+  for (let at = 0; at < frames.length; ) {
+    const end = at + PREFIX_BYTES + view.getUint32(at + 1);
+    if (end - at > PREFIX_BYTES) kept.push(frames.subarray(at, end));
+    at = end;
+  }
+  return Buffer.concat(kept);
+}

@@ -1,0 +1,83 @@
+/**
+ * One HTTP/2 connection to each endpoint, opened when it is first needed and again after it was lost. A connection that the
+ * agent is closing (GOAWAY) takes no new streams, but keeps those that run.
+ */
+import { type ClientHttp2Session, connect } from "node:http2";
+import type { Clock, Timer } from "@drover/platform";
+
+/** A machine that is up answers in milliseconds; one that is gone must not hold a call. */
+const CONNECT_TIMEOUT_MS = 3_000;
+/** A connection without streams is closed after this long. */
+const IDLE_TIMEOUT_MS = 300_000;
+
+type SessionCallback = (session: ClientHttp2Session | undefined, error: unknown) => void;
+
+interface Slot {
+  readonly session: ClientHttp2Session;
+  /** Callers that wait for the peer's SETTINGS; undefined once those have come. Bounded by the calls that dispatch admits. */
+  waiting: SessionCallback[] | undefined;
+  readonly timer: Timer;
+}
+
+export class SessionPool {
+  readonly #clock: Clock;
+  readonly #slots = new Map<string, Slot>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls back with a session that takes streams, at once when there is one. */
+  acquire(endpoint: string, callback: SessionCallback): void {
+    const slot = this.#slots.get(endpoint);
+    if (slot !== undefined && isUsable(slot.session)) {
+      if (slot.waiting === undefined) callback(slot.session, undefined);
+      else slot.waiting.push(callback);
+      return;
+    }
+    this.#connect(endpoint, callback);
+  }
+
+  /** Ends every connection; streams that still run are broken. */
+  destroy(): void {
+    for (const slot of this.#slots.values()) slot.session.destroy();
+    this.#slots.clear();
+  }
+
+  #connect(endpoint: string, callback: SessionCallback): void {
+    const session = connect(`http://${endpoint}`, {
+      // The default of 10 MB kills the whole connection once a few hundred callers read slowly.
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
+      settings: { enablePush: false, initialWindowSize: 1 << 20 },
+    });
+    const timer = this.#clock.after(CONNECT_TIMEOUT_MS, () => {
+      session.destroy(Object.assign(new Error("connect timeout"), { code: "ETIMEDOUT" }));
+    });
+    const slot: Slot = { session, waiting: [callback], timer };
+    this.#slots.set(endpoint, slot);
+    let failure: unknown;
+    // Streams opened before SETTINGS arrive may exceed the peer's limit and be refused: wait for them.
+    session.once("remoteSettings", () => settle(slot, session, undefined));
+    session.once("connect", () => session.socket.setNoDelay?.(true));
+    session.on("error", (error) => {
+      failure = error;
+    });
+    session.once("close", () => {
+      settle(slot, undefined, failure);
+      if (this.#slots.get(endpoint) === slot) this.#slots.delete(endpoint);
+    });
+    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close());
+  }
+}
+
+function settle(slot: Slot, session: ClientHttp2Session | undefined, error: unknown): void {
+  slot.timer.cancel();
+  const waiting = slot.waiting ?? [];
+  slot.waiting = undefined;
+  for (const callback of waiting) callback(session, error);
+}
+
+/** `closed` is set by a GOAWAY too. */
+function isUsable(session: ClientHttp2Session): boolean {
+  return !session.closed && !session.destroyed;
+}

@@ -5,5 +5,5 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(`drover-sim-ollama needs Node 22.19 or newer; this is Node ${process.versions.node}.\n`);
   process.exitCode = 1;
 } else {
-  import("../src/main.ts");
+  void import("../src/main.ts");
 }

@@ -1,0 +1,24 @@
+// Three kinds of test. unit: beside the source, no processes. system: Drover's own processes, nothing to download; part
+// of `npm test`. e2e: real Ollama, grpcurl and the like, or slow; `npm run e2e`.
+import { defineConfig } from "vitest/config";
+
+const processes = { pool: "forks" as const, fileParallelism: false, testTimeout: 30_000, hookTimeout: 60_000 };
+
+export default defineConfig({
+  test: {
+    reporters: ["default", "./tools/tally-reporter.ts"],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          pool: "forks",
+          include: ["{proto,services,clients,bench,tools}/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "proto/gen/**"],
+          testTimeout: 5_000,
+        },
+      },
+      { test: { ...processes, name: "system", include: ["e2e/system/**/*.test.ts"] } },
+      { test: { ...processes, name: "e2e", include: ["e2e/real/**/*.test.ts"] } },
+    ],
+  },
+});

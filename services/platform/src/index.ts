@@ -55,6 +55,7 @@ export {
 } from "./log.ts";
 export {
   META,
+  type Metadata,
   type MetadataSource,
   readDurationMs,
   readFlag,

@@ -2,7 +2,6 @@
  * The metadata of a call: the names of all keys that Drover reads or writes, and typed readers that refuse a wrong value with
  * the key's name. It does not know what the values lead to.
  */
-import type { IncomingHttpHeaders } from "node:http";
 import { DroverError } from "./drover-error.ts";
 import { isLabels, type Labels, parseLabels } from "./labels.ts";
 
@@ -46,8 +45,11 @@ export const META = {
   authorization: "authorization",
 } as const;
 
+/** Metadata as node:http(2) holds headers: lower-case keys, repeated ones as a list. */
+export type Metadata = Readonly<Record<string, string | string[] | undefined>>;
+
 /** Headers of connect-node or of node:http(2). */
-export type MetadataSource = Headers | IncomingHttpHeaders;
+export type MetadataSource = Headers | Metadata;
 
 /** A header holds at most this much of our own text; longer is refused, not cut. */
 const LONGEST_TEXT = 1024;

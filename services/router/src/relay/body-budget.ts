@@ -22,9 +22,13 @@ export class BodyBudget {
   /** Throws RESOURCE_EXHAUSTED, taking nothing, when the budget would be exceeded. */
   take(bytes: number): void {
     if (this.#usedBytes + bytes > this.#limitBytes) {
-      throw new DroverError("request_too_large", "This router holds too many request bodies at once: try again in a moment.", {
-        retryAfterMs: 1_000,
-      });
+      throw new DroverError(
+        "request_too_large",
+        "This router holds too many request bodies at once: try again in a moment.",
+        {
+          retryAfterMs: 1_000,
+        },
+      );
     }
     this.#usedBytes += bytes;
   }

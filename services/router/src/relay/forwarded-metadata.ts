@@ -2,8 +2,8 @@
  * Which of a caller's headers agents get: its metadata as it came, binary keys and duplicates included, without what belongs
  * to one hop, to the protocol, or to the secret between router and agent.
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-import { META } from "@drover/platform";
+import type { IncomingHttpHeaders } from "node:http2";
+import { META, type Metadata } from "@drover/platform";
 
 /** RFC 9113 8.2.2 and gRPC's own; the transport sets anew what a hop needs. */
 const OF_ONE_HOP: ReadonlySet<string> = new Set([
@@ -35,8 +35,8 @@ const OF_ONE_HOP: ReadonlySet<string> = new Set([
   META.previousAttempts,
 ]);
 
-export function forwardedMetadata(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const forwarded: OutgoingHttpHeaders = {};
+export function forwardedMetadata(headers: IncomingHttpHeaders): Metadata {
+  const forwarded: Record<string, string | string[] | undefined> = {};
   for (const [key, value] of Object.entries(headers)) {
     if (!key.startsWith(":") && !OF_ONE_HOP.has(key)) forwarded[key] = value;
   }

@@ -42,7 +42,10 @@ export class Http2Caller implements CallerStream {
   }
 
   #respond(): void {
-    this.#stream.respond({ ":status": 200, "content-type": CONTENT_TYPE, [META.call]: this.#callId }, { waitForTrailers: true });
+    this.#stream.respond(
+      { ":status": 200, "content-type": CONTENT_TYPE, [META.call]: this.#callId },
+      { waitForTrailers: true },
+    );
     this.#stream.once("wantTrailers", () => this.#stream.sendTrailers(this.#trailers));
   }
 }

@@ -16,7 +16,11 @@ const PREFIX_BYTES = 5;
 const inflate = promisify(gunzip);
 
 /** Resolves with one framed message. Rejects with a DroverError; what was taken from the budget is then given back. */
-export async function readRequest(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, budget: BodyBudget): Promise<RequestBody> {
+export async function readRequest(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  budget: BodyBudget,
+): Promise<RequestBody> {
   const encoding = readEncoding(headers);
   const held = holdBytes(budget);
   try {
@@ -34,7 +38,10 @@ type Encoding = "identity" | "gzip";
 function readEncoding(headers: IncomingHttpHeaders): Encoding {
   const encoding = headers["grpc-encoding"] ?? "identity";
   if (encoding === "identity" || encoding === "gzip") return encoding;
-  throw new DroverError("encoding_unsupported", `Requests may be gzip or not compressed at all, not "${String(encoding).slice(0, 40)}".`);
+  throw new DroverError(
+    "encoding_unsupported",
+    `Requests may be gzip or not compressed at all, not "${String(encoding).slice(0, 40)}".`,
+  );
 }
 
 interface HeldBytes {
@@ -74,8 +81,12 @@ function readAll(stream: ServerHttp2Stream, held: HeldBytes): Promise<Buffer> {
         reject(error);
       }
     });
-    stream.once("end", () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
-    stream.once("close", () => reject(new DroverError("cancelled", "The caller left before its request was complete.")));
+    stream.once("end", () =>
+      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)),
+    );
+    stream.once("close", () =>
+      reject(new DroverError("cancelled", "The caller left before its request was complete.")),
+    );
   });
 }
 
@@ -85,11 +96,17 @@ async function unwrap(raw: Buffer, encoding: Encoding, held: HeldBytes): Promise
   const length = raw.readUInt32BE(1);
   if (length > REQUEST_BYTES_MAX) throw tooLarge();
   if (raw.length !== PREFIX_BYTES + length) {
-    throw new DroverError("malformed_request", `The request must be one message of ${length} bytes, but ${raw.length - PREFIX_BYTES} came.`);
+    throw new DroverError(
+      "malformed_request",
+      `The request must be one message of ${length} bytes, but ${raw.length - PREFIX_BYTES} came.`,
+    );
   }
   if (flag === 0) return raw;
   if (flag !== 1 || encoding === "identity") {
-    throw new DroverError("malformed_request", "The request message is marked as compressed, but grpc-encoding does not say how.");
+    throw new DroverError(
+      "malformed_request",
+      "The request message is marked as compressed, but grpc-encoding does not say how.",
+    );
   }
   return frame(await inflateBounded(raw.subarray(PREFIX_BYTES)), held);
 }

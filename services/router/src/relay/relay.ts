@@ -2,11 +2,22 @@
  * The data path of gRPC callers: takes a stream of InferenceService from the listener, reads its request, hands it to
  * dispatch, and lets messages pass as bytes. It decodes the request once, to know the model, and no answer ever.
  */
-import { type IncomingHttpHeaders, constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape } from "@bufbuild/protobuf";
-import { type Clock, DroverError, type Logger, META, randomId, readDeadlineMs, readDurationMs, toConnectError, type RelayHandler, type RelayRoute } from "@drover/platform";
+import {
+  type Clock,
+  DroverError,
+  type Logger,
+  META,
+  type RelayHandler,
+  type RelayRoute,
+  randomId,
+  readDeadlineMs,
+  readDurationMs,
+  toConnectError,
+} from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
-import { type Call, type Dispatcher, type InferenceRequest, readProfile, type RequestBody } from "@drover/routing";
+import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readProfile } from "@drover/routing";
 import type { BodyBudget } from "./body-budget.ts";
 import { forwardedMetadata } from "./forwarded-metadata.ts";
 import { Http2Caller } from "./http2-caller.ts";
@@ -38,36 +49,38 @@ function isGrpc(contentType: string | undefined): boolean {
   return contentType === "application/grpc" || contentType === "application/grpc+proto";
 }
 
+interface IncomingCall {
+  readonly id: string;
+  readonly method: DescMethod;
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  /** When its headers came: the deadline counts from there, not from the end of a long request. */
+  readonly receivedMs: number;
+  readonly caller: Http2Caller;
+}
+
 /** Never rejects: whatever goes wrong is said on the stream. */
-async function relayCall(options: RelayOptions, method: DescMethod, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+async function relayCall(
+  options: RelayOptions,
+  method: DescMethod,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+): Promise<void> {
   const id = randomId();
-  const receivedMs = options.clock.nowMs();
   const caller = new Http2Caller(stream, id);
+  const receivedMs = options.clock.nowMs();
   let body: RequestBody | undefined;
   try {
     body = await readRequest(stream, headers, options.bodies);
-    startCall(options, method, stream, headers, { id, receivedMs, body, caller });
+    startCall(options, { id, method, stream, headers, receivedMs, caller }, body);
   } catch (error) {
     body?.release();
     refuse(caller, id, error, options.log);
   }
 }
 
-interface ReadCall {
-  readonly id: string;
-  /** When its headers came: the deadline counts from there, not from the end of a long request. */
-  readonly receivedMs: number;
-  readonly body: RequestBody;
-  readonly caller: Http2Caller;
-}
-
-function startCall(
-  options: RelayOptions,
-  method: DescMethod,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  { id, receivedMs, body, caller }: ReadCall,
-): void {
+function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestBody): void {
+  const { id, method, stream, headers, receivedMs, caller } = incoming;
   const timeoutMs = readDeadlineMs(headers);
   const readingMs = options.clock.nowMs() - receivedMs;
   const message = decode(method.input, body.bytes.subarray(PREFIX_BYTES));
@@ -93,7 +106,11 @@ function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): Mess
   try {
     return fromBinary(schema, bytes);
   } catch (cause) {
-    throw new DroverError("malformed_request", `The request is not a ${schema.typeName}: it does not decode as protobuf.`, { cause });
+    throw new DroverError(
+      "malformed_request",
+      `The request is not a ${schema.typeName}: it does not decode as protobuf.`,
+      { cause },
+    );
   }
 }
 

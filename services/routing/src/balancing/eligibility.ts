@@ -38,7 +38,8 @@ function exclusionOf(node: NodeView, { profile, excluded }: PickRequest): Exclus
   const model = node.models.get(profile.modelKey);
   if (model === undefined) return "lacks-model";
   // An empty list says that the agent does not know, not that the model can do nothing.
-  if (model.capabilities.size > 0 && !profile.capabilities.every((name) => model.capabilities.has(name))) return "lacks-capability";
+  if (model.capabilities.size > 0 && !profile.capabilities.every((name) => model.capabilities.has(name)))
+    return "lacks-capability";
   if (excluded.has(node.id)) return "failed-in-this-call";
   if (node.availability !== "available") return "unavailable";
   if (node.queueLimit > 0 && node.queued >= node.queueLimit) return "queue-full";

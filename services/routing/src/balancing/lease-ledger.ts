@@ -64,7 +64,12 @@ export class LeaseLedger implements LoadReader {
       acknowledge(known, node);
       return known;
     }
-    const ledger: NodeLedger = { open: 0, unacked: new Set(), routerSecret: node.routerSecret, ackedSend: node.ackedSend };
+    const ledger: NodeLedger = {
+      open: 0,
+      unacked: new Set(),
+      routerSecret: node.routerSecret,
+      ackedSend: node.ackedSend,
+    };
     this.#nodes.set(node.id, ledger);
     return ledger;
   }

@@ -15,7 +15,11 @@ const RETRY_AFTER_MS = 1_000;
 /** Nodes and models that a message names before it says "and N more": messages are at most 1 KiB. */
 const NAMED_MAX = 5;
 
-export function verdictWithoutCandidate(request: PickRequest, eligibility: Eligibility, snapshot: FleetSnapshot): PickResult {
+export function verdictWithoutCandidate(
+  request: PickRequest,
+  eligibility: Eligibility,
+  snapshot: FleetSnapshot,
+): PickResult {
   const nodes = groupNodes(eligibility);
   const { profile } = request;
   if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
@@ -79,7 +83,11 @@ function directNodeProblem(profile: CallProfile, wanted: string, nodes: readonly
   const sharing = nodes.filter((node) => node.name === wanted);
   if (sharing.length > 0) {
     const ids = listed(sharing.map((node) => node.id));
-    return new DroverError("node_name_ambiguous", `${sharing.length} nodes are named "${wanted}": use an id (${ids}).`, { facts });
+    return new DroverError(
+      "node_name_ambiguous",
+      `${sharing.length} nodes are named "${wanted}": use an id (${ids}).`,
+      { facts },
+    );
   }
   const names = listed(nodes.map((node) => node.name));
   return new DroverError("node_not_found", `No node has the id or name "${wanted}". Known nodes: ${names}.`, { facts });
@@ -88,17 +96,23 @@ function directNodeProblem(profile: CallProfile, wanted: string, nodes: readonly
 /** Reached only when the last failure itself was not worth showing; dispatch prefers that one. */
 function allFailed(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
   const names = listed(nodes.map((node) => node.name));
-  return new DroverError("no_node_available", `Every node that has model "${profile.model}" failed in this call (${names}).`, {
-    facts: { model: profile.model },
-    retryAfterMs: RETRY_AFTER_MS,
-  });
+  return new DroverError(
+    "no_node_available",
+    `Every node that has model "${profile.model}" failed in this call (${names}).`,
+    {
+      facts: { model: profile.model },
+      retryAfterMs: RETRY_AFTER_MS,
+    },
+  );
 }
 
 function lacksCapability(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
   const known = nodes[0]?.models.get(profile.modelKey)?.capabilities ?? new Set<string>();
   const missing = profile.capabilities.filter((name) => !known.has(name));
   const message = `Model "${profile.model}" does not support ${missing.join(", ")}: it has ${[...known].join(", ")}. Ask another model.`;
-  return new DroverError("capability_missing", message, { facts: { model: profile.model, capabilities: missing.join(",") } });
+  return new DroverError("capability_missing", message, {
+    facts: { model: profile.model, capabilities: missing.join(",") },
+  });
 }
 
 function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: readonly NodeView[]): DroverError {
@@ -107,12 +121,20 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
   if (elsewhere.length > 0) {
     const wanted = [...profile.labels].map(([key, value]) => `${key}=${value}`).join(",");
     const names = listed(elsewhere.map((node) => node.name));
-    return new DroverError("model_not_found", `No node with labels ${wanted} has model "${profile.model}"; without them ${names} would.`, { facts });
+    return new DroverError(
+      "model_not_found",
+      `No node with labels ${wanted} has model "${profile.model}"; without them ${names} would.`,
+      { facts },
+    );
   }
   const parts = [`No node has model "${profile.model}".`];
   const near = nearestNames(profile.model, modelNames(snapshot.nodes), NAMED_MAX);
   if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
-  parts.push(snapshot.members.length === 0 ? "No nodes are configured: start the router with --nodes." : `Run \`ollama pull ${profile.model}\` on a node.`);
+  parts.push(
+    snapshot.members.length === 0
+      ? "No nodes are configured: start the router with --nodes."
+      : `Run \`ollama pull ${profile.model}\` on a node.`,
+  );
   const away = snapshot.members.filter((member) => member.link.kind !== "attached").map((member) => member.endpoint);
   const names = snapshot.nodes.filter((node) => node.availability === "unreachable").map((node) => node.name);
   const others = away.length - names.length;

@@ -2,8 +2,7 @@
  * What the end of an attempt means: success, or a failure with its kind. Knows gRPC's trailers and Drover's reasons, but
  * not what is done about them.
  */
-import type { IncomingHttpHeaders } from "node:http2";
-import { DroverError, droverErrorFromGrpc, readGrpcStatus } from "@drover/platform";
+import { DroverError, droverErrorFromGrpc, type Metadata, readGrpcStatus } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { AttemptEnd } from "../transport/attempt.ts";
 import { kindOfCode } from "../transport/transport-error.ts";
@@ -17,7 +16,7 @@ export interface Answered {
 export interface Answer {
   /** Undefined: success. */
   readonly error: DroverError | undefined;
-  readonly trailers: IncomingHttpHeaders;
+  readonly trailers: Metadata;
 }
 
 export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
@@ -25,11 +24,17 @@ export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
   const { trailers } = end;
   const status = readGrpcStatus(trailers);
   if (status === undefined) {
-    return { error: new DroverError("node_protocol_error", "The node ended its answer without a gRPC status."), trailers };
+    return {
+      error: new DroverError("node_protocol_error", "The node ended its answer without a gRPC status."),
+      trailers,
+    };
   }
   if (status.code !== 0) {
     const error = droverErrorFromGrpc(status.code, status.message, trailers);
-    return { error: error ?? new DroverError(kindOfCode(status.code), status.message || "The node gave no reason."), trailers };
+    return {
+      error: error ?? new DroverError(kindOfCode(status.code), status.message || "The node gave no reason."),
+      trailers,
+    };
   }
   return { error: incompleteAnswer(answered), trailers };
 }
@@ -37,7 +42,9 @@ export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
 /** An OK that does not hold what OK promises: a stream without `done`, a unary call without exactly one answer. */
 function incompleteAnswer({ isUnary, outputs, hasDone }: Answered): DroverError | undefined {
   if (isUnary) {
-    return outputs === 1 ? undefined : new DroverError("node_protocol_error", `The node answered ${outputs} messages instead of one.`);
+    return outputs === 1
+      ? undefined
+      : new DroverError("node_protocol_error", `The node answered ${outputs} messages instead of one.`);
   }
   if (hasDone) return undefined;
   return outputs === 0

@@ -2,8 +2,7 @@
  * What dispatch is given: a call that was read whole and checked, and the caller's end of the line. It does not know by
  * which protocol the caller came.
  */
-import type { OutgoingHttpHeaders } from "node:http2";
-import type { DroverError } from "@drover/platform";
+import type { DroverError, Metadata } from "@drover/platform";
 import type { CallProfile } from "../balancing/call-profile.ts";
 
 export interface CallRequest {
@@ -15,7 +14,7 @@ export interface CallRequest {
   readonly isUnary: boolean;
   readonly profile: CallProfile;
   /** The caller's metadata that agents get too. */
-  readonly headers: OutgoingHttpHeaders;
+  readonly headers: Metadata;
   readonly body: RequestBody;
   /** Time that the caller still gives, in ms, 0 and up. Undefined: no deadline. */
   readonly timeoutMs: number | undefined;
@@ -42,5 +41,5 @@ export interface CallEnding {
   /** Undefined: OK. */
   readonly error: DroverError | undefined;
   /** drover-* trailers and what the agent added of its own. */
-  readonly trailers: OutgoingHttpHeaders;
+  readonly trailers: Metadata;
 }

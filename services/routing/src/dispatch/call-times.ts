@@ -1,8 +1,7 @@
 /**
  * Where the time of a call went, for its trailers, its log line and the message of a passed deadline.
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-import { DroverError, META, readMetadata } from "@drover/platform";
+import { DroverError, META, type Metadata, readMetadata } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 
 export interface CallTimes {
@@ -14,22 +13,32 @@ export interface CallTimes {
 }
 
 /** Adds the router's own waiting to what the agent said of its queue. */
-export function timeTrailers(times: CallTimes, agent: IncomingHttpHeaders): OutgoingHttpHeaders {
+export function timeTrailers(times: CallTimes, agent: Metadata): Metadata {
   const queueMs = Number(readMetadata(agent, META.queueMs) ?? 0);
-  const trailers: OutgoingHttpHeaders = {
+  const { firstTokenMs } = times;
+  return {
     [META.queueMs]: String(Math.round(times.waitedMs + (Number.isFinite(queueMs) ? queueMs : 0))),
+    [META.loadMs]: readMetadata(agent, META.loadMs),
+    [META.ttftMs]: firstTokenMs === undefined ? undefined : String(Math.round(firstTokenMs)),
   };
-  const loadMs = readMetadata(agent, META.loadMs);
-  if (loadMs !== undefined) trailers[META.loadMs] = loadMs;
-  if (times.firstTokenMs !== undefined) trailers[META.ttftMs] = String(Math.round(times.firstTokenMs));
-  return trailers;
 }
 
 /** A passed deadline, saying where the time went. */
-export function deadlineError(times: CallTimes, model: string, attempts: number, node: NodeView | undefined): DroverError {
+export function deadlineError(
+  times: CallTimes,
+  model: string,
+  attempts: number,
+  node: NodeView | undefined,
+): DroverError {
   const waited = `${Math.round(times.waitedMs)} ms of them without a node`;
-  const tried = node === undefined ? "no attempt made" : `${attempts} attempt${attempts === 1 ? "" : "s"}, the last on node "${node.name}"`;
-  const token = times.firstTokenMs === undefined ? "no token came" : `the first token came after ${Math.round(times.firstTokenMs)} ms`;
+  const tried =
+    node === undefined
+      ? "no attempt made"
+      : `${attempts} attempt${attempts === 1 ? "" : "s"}, the last on node "${node.name}"`;
+  const token =
+    times.firstTokenMs === undefined
+      ? "no token came"
+      : `the first token came after ${Math.round(times.firstTokenMs)} ms`;
   const message = `The deadline passed after ${Math.round(times.totalMs)} ms (${waited}; ${tried}; ${token}).`;
   return new DroverError("deadline_exceeded", message, { facts: { model } });
 }

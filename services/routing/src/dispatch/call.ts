@@ -4,32 +4,20 @@
  * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
  * moves whole messages and never decodes one.
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-import { DroverError, hopDeadlineMs, META, type Timer } from "@drover/platform";
+import { DroverError, hopDeadlineMs, META, type Metadata, type Timer } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
-import type { Attempt, AttemptEnd, FramesSeen } from "../transport/attempt.ts";
+import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { attemptHeaders } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, readAnswer } from "./attempt-outcome.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import { type CallTimes, deadlineError, timeTrailers } from "./call-times.ts";
 import type { DispatchParts } from "./dispatcher.ts";
+import { abandon, type LiveAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
 
 /** How long a call waits while no node is known at all: long enough for a fleet that is starting (DESIGN 3.4). */
 const UNKNOWN_FLEET_WAIT_MS = 5_000;
-
-interface LiveAttempt {
-  readonly number: number;
-  readonly node: NodeView;
-  readonly lease: Lease;
-  /** Set in the turn in which the attempt begins. */
-  wire: Attempt | undefined;
-  /** What a unary call has answered so far. */
-  readonly held: Uint8Array[];
-  outputs: number;
-  hasDone: boolean;
-}
 
 type CallState =
   /** At its start, and between a failed attempt and the next: nothing is open. */
@@ -64,7 +52,8 @@ export class Call {
     this.#request = request;
     this.#caller = caller;
     this.#startedMs = parts.clock.nowMs();
-    this.#endsAtMs = this.#startedMs + (request.timeoutMs === undefined ? Number.POSITIVE_INFINITY : hopDeadlineMs(request.timeoutMs));
+    this.#endsAtMs =
+      this.#startedMs + (request.timeoutMs === undefined ? Number.POSITIVE_INFINITY : hopDeadlineMs(request.timeoutMs));
   }
 
   start(): void {
@@ -116,10 +105,15 @@ export class Call {
       this.#state = { ...this.#state, error };
       return;
     }
-    const limitMs = fleet.snapshot.nodes.length === 0 ? Math.min(UNKNOWN_FLEET_WAIT_MS, this.#request.maxWaitMs) : this.#request.maxWaitMs;
+    const limitMs =
+      fleet.snapshot.nodes.length === 0
+        ? Math.min(UNKNOWN_FLEET_WAIT_MS, this.#request.maxWaitMs)
+        : this.#request.maxWaitMs;
     if (limitMs === 0) return this.#fail(error);
     if (!waiting.enter(this.#lookAgain)) {
-      return this.#fail(new DroverError("queue_full", "Too many calls wait at this router: try again later.", { retryAfterMs: 1_000 }));
+      return this.#fail(
+        new DroverError("queue_full", "Too many calls wait at this router: try again later.", { retryAfterMs: 1_000 }),
+      );
     }
     const timer = clock.after(limitMs, () => this.#guarded(() => this.#waitedTooLong()));
     this.#state = { kind: "waiting", sinceMs: clock.nowMs(), error, timer };
@@ -138,12 +132,25 @@ export class Call {
   }
 
   #attempt(node: NodeView, lease: Lease): void {
-    const attempt: LiveAttempt = { number: ++this.#attempts, node, lease, wire: undefined, held: [], outputs: 0, hasDone: false };
+    const attempt: LiveAttempt = {
+      number: ++this.#attempts,
+      node,
+      lease,
+      wire: undefined,
+      held: [],
+      outputs: 0,
+      hasDone: false,
+    };
     this.#lastNode = node;
     this.#state = { kind: "attempting", attempts: [attempt] };
     const { path, body } = this.#request;
     attempt.wire = this.#parts.transport.open(
-      { endpoint: node.endpoint, path, headers: attemptHeaders(this.#request, node, lease, attempt.number, this.#timeLeftMs()), body: body.bytes },
+      {
+        endpoint: node.endpoint,
+        path,
+        headers: attemptHeaders(this.#request, attempt, this.#timeLeftMs()),
+        body: body.bytes,
+      },
       {
         onMessages: (bytes, seen) => this.#onMessages(attempt, bytes, seen),
         onEnd: (end) => this.#guarded(() => this.#onEnd(attempt, end)),
@@ -168,7 +175,7 @@ export class Call {
   }
 
   #commit(attempt: LiveAttempt, attempts: readonly LiveAttempt[]): void {
-    for (const other of attempts) if (other !== attempt) this.#abandon(other);
+    for (const other of attempts) if (other !== attempt) abandon(other);
     this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
     this.#state = { kind: "committed", attempt };
     // No other node will need it any more.
@@ -178,7 +185,11 @@ export class Call {
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
     this.#closeAttempt(attempt);
-    const answer = readAnswer(end, { isUnary: this.#request.isUnary, outputs: attempt.outputs, hasDone: attempt.hasDone });
+    const answer = readAnswer(end, {
+      isUnary: this.#request.isUnary,
+      outputs: attempt.outputs,
+      hasDone: attempt.hasDone,
+    });
     if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
     const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
@@ -194,13 +205,7 @@ export class Call {
     this.#state = others.length > 0 ? { kind: "attempting", attempts: others } : { kind: "placing" };
   }
 
-  /** Stops an attempt that still runs. */
-  #abandon(attempt: LiveAttempt): void {
-    attempt.wire?.cancel();
-    attempt.lease.end();
-  }
-
-  #succeed(attempt: LiveAttempt, trailers: IncomingHttpHeaders): void {
+  #succeed(attempt: LiveAttempt, trailers: Metadata): void {
     if (this.#request.isUnary) {
       this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
       for (const bytes of attempt.held) this.#caller.write(bytes);
@@ -208,7 +213,7 @@ export class Call {
     this.#finish(undefined, trailers, true);
   }
 
-  #retryOrFail(failure: DroverError, trailers: IncomingHttpHeaders): void {
+  #retryOrFail(failure: DroverError, trailers: Metadata): void {
     const { budget, rng, clock, log } = this.#parts;
     const decision = decideRetry(
       {
@@ -228,27 +233,27 @@ export class Call {
     this.#state = { kind: "backing-off", timer: clock.after(decision.afterMs, this.#lookAgain) };
   }
 
-  #fail(error: DroverError, trailers: IncomingHttpHeaders = {}): void {
+  #fail(error: DroverError, trailers: Metadata = {}): void {
     this.#finish(error, trailers, true);
   }
 
   /** The one way out. Afterwards nothing of the call is left anywhere. */
-  #finish(error: DroverError | undefined, agentTrailers: IncomingHttpHeaders, isCallerThere: boolean): void {
+  #finish(error: DroverError | undefined, agentTrailers: Metadata, isCallerThere: boolean): void {
     if (this.#state.kind === "ended") return;
     this.#leaveWaiting();
     const state = this.#state;
     this.#state = { kind: "ended" };
     this.#deadline?.cancel();
     if (state.kind === "backing-off") state.timer.cancel();
-    if (state.kind === "attempting") for (const attempt of state.attempts) this.#abandon(attempt);
-    if (state.kind === "committed") this.#abandon(state.attempt);
+    if (state.kind === "attempting") for (const attempt of state.attempts) abandon(attempt);
+    if (state.kind === "committed") abandon(state.attempt);
     this.#request.body.release();
     const times = this.#times();
     this.#parts.onEnd({ request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times });
     if (isCallerThere) this.#caller.end({ error, trailers: this.#trailers(times, agentTrailers) });
   }
 
-  #trailers(times: CallTimes, agentTrailers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  #trailers(times: CallTimes, agentTrailers: Metadata): Metadata {
     return {
       [META.call]: this.#request.id,
       ...(this.#lastNode === undefined ? {} : { [META.node]: this.#lastNode.name }),
@@ -281,6 +286,8 @@ export class Call {
 
   #failUnexpectedly(cause: unknown): void {
     this.#parts.log.error({ call: this.#request.id, err: cause }, "a call ended by an error that nobody expected");
-    this.#fail(new DroverError("internal", `Drover failed on this call; its log says why. Call ${this.#request.id}.`, { cause }));
+    this.#fail(
+      new DroverError("internal", `Drover failed on this call; its log says why. Call ${this.#request.id}.`, { cause }),
+    );
   }
 }

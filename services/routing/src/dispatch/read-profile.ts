@@ -2,7 +2,15 @@
  * What a pick needs to know, read from a decoded request and its metadata: the model and what it must be able to do. Refuses
  * what no node could serve. Nothing of the prompt is kept.
  */
-import { DroverError, META, type MetadataSource, modelKey, parseModelName, readLabels, readText } from "@drover/platform";
+import {
+  DroverError,
+  META,
+  type MetadataSource,
+  modelKey,
+  parseModelName,
+  readLabels,
+  readText,
+} from "@drover/platform";
 import type { ChatRequest, EmbedRequest, GenerateRequest, Think } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { CallProfile } from "../balancing/call-profile.ts";
 
@@ -21,17 +29,23 @@ export function readProfile(request: InferenceRequest, metadata: MetadataSource)
 
 function readModelKey(model: string): string {
   if (model.trim() === "") {
-    throw new DroverError("malformed_request", "The request names no model: set `model`, such as \"llama3.2:1b\".");
+    throw new DroverError("malformed_request", 'The request names no model: set `model`, such as "llama3.2:1b".');
   }
   const name = parseModelName(model);
   const key = modelKey(model);
   if (name === undefined || key === undefined) {
-    throw new DroverError("malformed_request", `"${model.slice(0, 200)}" is not a name that a model can have.`, { facts: { model } });
-  }
-  if (name.source === "cloud") {
-    throw new DroverError("permission_denied", `Model "${model}" is a cloud model: the prompt would leave your machines, so Drover refuses it.`, {
+    throw new DroverError("malformed_request", `"${model.slice(0, 200)}" is not a name that a model can have.`, {
       facts: { model },
     });
+  }
+  if (name.source === "cloud") {
+    throw new DroverError(
+      "permission_denied",
+      `Model "${model}" is a cloud model: the prompt would leave your machines, so Drover refuses it.`,
+      {
+        facts: { model },
+      },
+    );
   }
   return key;
 }

@@ -4,9 +4,9 @@
  */
 import type { Clock, Logger, Timer } from "@drover/platform";
 import type { MembershipUpdate } from "../discovery/membership.ts";
-import { type LinkEvent, type LinkState, identityOf, reduceLink } from "./link-state.ts";
+import { identityOf, type LinkEvent, type LinkState, reduceLink } from "./link-state.ts";
 import { SilenceWatch } from "./silence-watch.ts";
-import { type FleetMember, type FleetSnapshot, UNREACHABLE_AFTER_MS, buildSnapshot } from "./snapshot.ts";
+import { buildSnapshot, type FleetMember, type FleetSnapshot, UNREACHABLE_AFTER_MS } from "./snapshot.ts";
 
 /** A connection that keeps an Attach stream to one endpoint, and reports on it until closed. */
 export interface Link {
@@ -162,7 +162,8 @@ export class Fleet {
   #logTransition(endpoint: string, before: LinkState, after: LinkState): void {
     const node = identityOf(after)?.name;
     if (after.kind === "attached" && before.kind !== "attached") this.#log.info({ node, endpoint }, "node attached");
-    if (after.kind === "lost" && before.kind === "attached") this.#log.warn({ node, endpoint, reason: after.reason }, "node lost");
+    if (after.kind === "lost" && before.kind === "attached")
+      this.#log.warn({ node, endpoint, reason: after.reason }, "node lost");
     if (after.kind === "connecting" && before.kind === "connecting" && before.failure === "" && after.failure !== "") {
       this.#log.warn({ endpoint, reason: after.failure }, "node does not answer yet, trying on");
     }
@@ -180,5 +181,10 @@ function close(entry: Entry): void {
 /** Whether a snapshot would look different: a heartbeat alone does not. */
 function isVisible(before: LinkState, after: LinkState): boolean {
   if (before.kind !== "attached" || after.kind !== "attached") return before !== after;
-  return before.known !== after.known || before.isSilent !== after.isSilent || before.ackedSend !== after.ackedSend || before.routerSecret !== after.routerSecret;
+  return (
+    before.known !== after.known ||
+    before.isSilent !== after.isSilent ||
+    before.ackedSend !== after.ackedSend ||
+    before.routerSecret !== after.routerSecret
+  );
 }

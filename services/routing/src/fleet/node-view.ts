@@ -2,9 +2,10 @@
  * What a picker may know of a node: immutable, ready to be read without decoding anything. Built from what the agent said
  * on Attach; a new view replaces the old one whenever something changed.
  */
-import type { NodeCondition, NodeIdentity, NodeLoad, ModelInventory } from "@drover/proto/drover/fleet/v1/fleet_pb";
-import { RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+
 import { modelKey } from "@drover/platform";
+import type { ModelInventory, NodeCondition, NodeIdentity, NodeLoad } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
 
 /** A model on a node's disk. */
 export interface ModelView {

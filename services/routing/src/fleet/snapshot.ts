@@ -2,7 +2,7 @@
  * The fleet at one moment: immutable, built by the control plane, read by pickers. Endpoints that are one node are merged
  * here, and names and ids that clash are found.
  */
-import { type LinkState, identityOf } from "./link-state.ts";
+import { identityOf, type LinkState } from "./link-state.ts";
 import type { Availability, NodeView } from "./node-view.ts";
 
 /** How long an endpoint may fail to answer before "has it this model?" is decided without it (DESIGN 3.5). */
@@ -99,7 +99,8 @@ function availabilityOf(link: LinkState & { kind: "attached" | "lost" }): [Avail
   const { condition, inventory, load } = link.known.parts;
   if (condition === undefined || load === undefined) return ["connecting", "its agent has not told its status yet"];
   if (condition.isDraining) return ["draining", condition.drainReason || "it drains"];
-  if (!condition.isOllamaReachable) return ["ollama-unreachable", "its Ollama does not answer: is `ollama serve` running there?"];
+  if (!condition.isOllamaReachable)
+    return ["ollama-unreachable", "its Ollama does not answer: is `ollama serve` running there?"];
   if (inventory?.isComplete !== true) return ["connecting", "its agent has not read Ollama's models yet"];
   return ["available", ""];
 }

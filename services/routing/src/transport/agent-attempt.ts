@@ -89,7 +89,10 @@ export class AgentAttempt implements Attempt {
     const scanner = this.#scanner;
     const emptyBefore = scanner.emptyMessages;
     const whole = scanner.push(chunk);
-    if (scanner.isCompressed) return this.#fail(new DroverError("node_protocol_error", "The node sent a compressed message that nobody asked for."));
+    if (scanner.isCompressed)
+      return this.#fail(
+        new DroverError("node_protocol_error", "The node sent a compressed message that nobody asked for."),
+      );
     if (whole > 0) {
       const frames = this.#takeTail(chunk, whole);
       const messages = scanner.emptyMessages === emptyBefore ? frames : withoutEmptyMessages(frames);

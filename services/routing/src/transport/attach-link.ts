@@ -6,7 +6,12 @@ import { create } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type Clock, type Rng, sleep } from "@drover/platform";
-import { AgentService, type AttachRequest, AttachRequestSchema, type AttachResponse } from "@drover/proto/drover/agent/v1/agent_pb";
+import {
+  AgentService,
+  type AttachRequest,
+  AttachRequestSchema,
+  type AttachResponse,
+} from "@drover/proto/drover/agent/v1/agent_pb";
 import type { Link } from "../fleet/fleet.ts";
 import type { LinkEvent } from "../fleet/link-state.ts";
 
@@ -64,7 +69,12 @@ async function attachOnce(
   const sessions = new Http2SessionManager(`http://${endpoint}`);
   const client = createClient(
     AgentService,
-    createGrpcTransport({ baseUrl: `http://${endpoint}`, sessionManager: sessions, readMaxBytes: MESSAGE_BYTES_MAX, acceptCompression: [] }),
+    createGrpcTransport({
+      baseUrl: `http://${endpoint}`,
+      sessionManager: sessions,
+      readMaxBytes: MESSAGE_BYTES_MAX,
+      acceptCompression: [],
+    }),
   );
   const attempt = new AbortController();
   const stop = (): void => attempt.abort();
@@ -90,7 +100,11 @@ async function attachOnce(
   }
 }
 
-function attach(client: Client<typeof AgentService>, options: AttachLinkOptions, signal: AbortSignal): AsyncIterable<AttachResponse> {
+function attach(
+  client: Client<typeof AgentService>,
+  options: AttachLinkOptions,
+  signal: AbortSignal,
+): AsyncIterable<AttachResponse> {
   return client.attach(hello(options, signal), { signal });
 }
 

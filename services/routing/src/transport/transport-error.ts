@@ -19,8 +19,7 @@ export function brokenStreamError(broken: BrokenStream): DroverError {
 }
 
 function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
-  const code = errorCode(error);
-  switch (code) {
+  switch (errorCode(error)) {
     case "ECONNREFUSED":
       return ["node_unreachable", "was refused: is drover-agent running there?"];
     case "ENOTFOUND":
@@ -33,7 +32,12 @@ function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
     case "ERR_HTTP2_GOAWAY_SESSION":
     case "ERR_HTTP2_INVALID_SESSION":
       return ["stream_refused", "was closing"];
+    default:
+      return classifyReset(rstCode);
   }
+}
+
+function classifyReset(rstCode: number | undefined): [EndingKind, string] {
   switch (rstCode) {
     case constants.NGHTTP2_REFUSED_STREAM:
       return ["stream_refused", "took no more streams"];
@@ -51,7 +55,9 @@ function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
 export function httpStatusError(status: number): DroverError {
   const isMissing = status === 404;
   const kind: EndingKind = isMissing ? "not_implemented" : "node_protocol_error";
-  const hint = isMissing ? "is another program listening there, or an older agent?" : "is another program listening there?";
+  const hint = isMissing
+    ? "is another program listening there, or an older agent?"
+    : "is another program listening there?";
   return new DroverError(kind, `The node answered HTTP ${status} instead of gRPC: ${hint}`);
 }
 

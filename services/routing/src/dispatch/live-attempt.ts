@@ -1,0 +1,26 @@
+/**
+ * An attempt that runs: what a call holds of it until it ends or is given up.
+ */
+import type { Lease } from "../balancing/picker.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { Attempt } from "../transport/attempt.ts";
+
+export interface LiveAttempt {
+  /** 1 for the first of its call. */
+  readonly number: number;
+  readonly node: NodeView;
+  readonly lease: Lease;
+  /** Set in the turn in which the attempt begins. */
+  wire: Attempt | undefined;
+  /** What a unary call has answered so far; the transport bounds it to one message. */
+  readonly held: Uint8Array[];
+  /** As FramesSeen, up to the last piece. */
+  outputs: number;
+  hasDone: boolean;
+}
+
+/** Stops an attempt that still runs. */
+export function abandon(attempt: LiveAttempt): void {
+  attempt.wire?.cancel();
+  attempt.lease.end();
+}

@@ -2,6 +2,32 @@
 
 export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export {
+  type ConfigDefinition,
+  type ConfigOf,
+  defineConfig,
+  type Env,
+  envNameOf,
+  listOption,
+  type Option,
+  option,
+  switchOption,
+} from "./config/define.ts";
+export { type ConfigSources, configOrHelp, type LoadedConfig, loadConfig } from "./config/load.ts";
+export {
+  type DurationRange,
+  durationMs,
+  hostPort,
+  hostPortText,
+  httpUrl,
+  integer,
+  labels,
+  number,
+  oneOf,
+  origin,
+  text,
+  textSchema,
+} from "./config/values.ts";
 export { ConfigError } from "./config-error.ts";
 export { formatGrpcTimeout, hopDeadlineMs, parseGrpcTimeoutMs, readDeadlineMs } from "./deadline.ts";
 export { DroverError, type DroverErrorOptions, InvariantError, invariant } from "./drover-error.ts";
@@ -34,6 +60,7 @@ export {
   plainAddress,
 } from "./host-port.ts";
 export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./labels.ts";
+export { Lifecycle, type StopOptions } from "./lifecycle.ts";
 export { ACCEPTED_ENCODINGS } from "./listener/connect-handler.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
 export {
@@ -65,6 +92,7 @@ export {
   readText,
 } from "./metadata.ts";
 export { displayModelName, type ModelName, type ModelSource, modelKey, parseModelName } from "./model-name.ts";
+export { nearestNames } from "./nearest.ts";
 export {
   type Dependency,
   type OpsListener,
@@ -72,6 +100,8 @@ export {
   openOpsListener,
   type ReadinessReport,
 } from "./ops-listener.ts";
+export { type ProgramHost, type ProgramOptions, type ReadyFacts, runProgram } from "./program.ts";
 export { reflectionRoutes } from "./reflection-service.ts";
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";
+export { defaultStateDir, openStateDir, type StateDir, type StateDirOptions } from "./state-dir.ts";

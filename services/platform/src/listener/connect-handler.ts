@@ -21,7 +21,7 @@ import {
 import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import type { EndingKind } from "../endings.ts";
-import { decodeGrpcMessage, encodeGrpcMessage } from "../grpc-message.ts";
+import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
@@ -81,7 +81,7 @@ async function serve(handler: UniversalHandler, request: NodeServerRequest, resp
   const answer = await handler(universal);
   if (!("stream" in response) || !isGrpc(answer))
     return universalResponseToNodeResponse(answer, response as NodeServerResponse);
-  await writeGrpc(answer, response);
+  await writeGrpc(answer, response, universal.header.get("grpc-encoding") ?? "identity");
 }
 
 /** A call that cannot be answered must not stay open. */
@@ -125,12 +125,19 @@ function isGrpc(answer: UniversalServerResponse): boolean {
  * An error before the first message goes out as true Trailers-Only, one HEADERS frame: C-core and grpc-js retry only those.
  * Trailers are complete once the body has ended, so the first read tells.
  */
-async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerResponse): Promise<void> {
+async function writeGrpc(
+  answer: UniversalServerResponse,
+  response: Http2ServerResponse,
+  requestEncoding: string,
+): Promise<void> {
   const body = answer.body?.[Symbol.asyncIterator]();
   const first = await body?.next();
   const code = Number(answer.trailer?.get(META.grpcStatus) ?? 0);
   if (first?.done === true && code !== 0 && !response.stream.destroyed) {
-    const trailers = { ...Object.fromEntries(answer.trailer ?? []), ...missingDetails(code, answer.trailer) };
+    const trailers = {
+      ...Object.fromEntries(answer.trailer ?? []),
+      ...missingDetails(code, answer.trailer, requestEncoding),
+    };
     response.stream.respond(
       { ":status": answer.status, ...Object.fromEntries(answer.header ?? []), ...trailers },
       { endStream: true },
@@ -141,20 +148,21 @@ async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerR
   await universalResponseToNodeResponse({ ...answer, ...rest }, response as NodeServerResponse);
 }
 
-/** What connect itself refuses before any handler runs, by its status. */
-const REFUSED_BY_CONNECT: ReadonlyMap<number, EndingKind> = new Map([
-  [Code.InvalidArgument, "malformed_request"],
-  [Code.ResourceExhausted, "request_too_large"],
-  [Code.Unimplemented, "encoding_unsupported"],
-]);
-
 /** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
-function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
-  const kind = REFUSED_BY_CONNECT.get(code);
+function missingDetails(code: number, trailer: Headers | undefined, requestEncoding: string): OutgoingHttpHeaders {
+  const kind = refusedByConnect(code, requestEncoding);
   if (kind === undefined || trailer?.has(META.grpcStatusDetails) === true) return {};
   const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
   const encodings = kind === "encoding_unsupported" ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
   return { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
+}
+
+/** What connect refuses before any handler runs, by its status. */
+function refusedByConnect(code: number, requestEncoding: string): EndingKind | undefined {
+  if (code === Code.InvalidArgument) return "malformed_request";
+  if (code === Code.ResourceExhausted) return "request_too_large";
+  if (code !== Code.Unimplemented) return undefined;
+  return ACCEPTED_ENCODINGS.split(",").includes(requestEncoding) ? "not_implemented" : "encoding_unsupported";
 }
 
 /** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */
@@ -179,11 +187,9 @@ function answerUnknownPath(path: string, request: NodeServerRequest, response: N
     answerPlainly(response, 404, "Nothing here. This port speaks gRPC, gRPC-Web and Connect.\n");
     return;
   }
-  const fields = {
-    "content-type": contentType.startsWith("application/grpc-web") ? contentType : "application/grpc",
-    [META.grpcStatus]: String(Code.Unimplemented),
-    [META.grpcMessage]: encodeGrpcMessage(`This Drover has no method ${path.slice(0, 200)}.`),
-  };
+  const error = new DroverError("not_implemented", `This Drover has no method ${path.slice(0, 200)}.`);
+  const type = contentType.startsWith("application/grpc-web") ? contentType : "application/grpc";
+  const fields = { "content-type": type, ...toGrpcTrailers(error) };
   if ("stream" in response) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });
   else response.writeHead(200, fields).end();
 }

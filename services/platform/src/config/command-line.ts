@@ -1,0 +1,110 @@
+/**
+ * Flags and --help by commander. It collects raw text and complaints; what the text means is decided in load.ts, alike for all
+ * sources.
+ */
+import { Command, CommanderError, Option as CommanderOption } from "commander";
+import { nearestNames } from "../nearest.ts";
+import { envNameOf, type Option, type ProgramDescription } from "./define.ts";
+
+/** Raw values by flag: text, the elements of a list, `true` for a switch or for a flag without its optional value. */
+export type RawValues = ReadonlyMap<string, string | readonly string[] | true>;
+
+export type CommandLine =
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "values"; readonly values: RawValues; readonly problems: readonly string[] };
+
+/** `argv` is what follows the program's name. */
+export function readCommandLine(definition: ProgramDescription, argv: readonly string[]): CommandLine {
+  let output = "";
+  const options = Object.values<Option<unknown>>(definition.options);
+  const command = createCommand(definition, options).configureOutput({
+    writeOut: (text) => {
+      output += text;
+    },
+    writeErr: () => undefined,
+    getOutHelpWidth: () => 120,
+  });
+  try {
+    const rest = command.parseOptions([...argv]);
+    if (rest.unknown.some((each) => each === "--help" || each === "-h")) command.outputHelp();
+    if (output !== "") return { kind: "help", text: output };
+    return { kind: "values", values: valuesOf(command, options), problems: strangers(rest, options) };
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { kind: "help", text: output };
+    return { kind: "values", values: new Map(), problems: [sentence(error.message)] };
+  }
+}
+
+function createCommand(definition: ProgramDescription, options: readonly Option<unknown>[]): Command {
+  const command = new Command(definition.name)
+    .description(definition.summary)
+    .usage("[options]")
+    .version(definition.version, "--version", "print the version")
+    .helpOption("-h, --help", "print this")
+    .exitOverride();
+  for (const each of options) command.addOption(toCommander(each));
+  const examples = definition.examples.map((example) => `  ${example}`).join("\n");
+  return command.addHelpText(
+    "after",
+    `\nFlags win over the environment (DROVER_*), the environment over the file of --config.\n\nExamples:\n${examples}`,
+  );
+}
+
+function toCommander(each: Option<unknown>): CommanderOption {
+  const result = new CommanderOption(flagsOf(each), describe(each)).helpGroup(`${each.group}:`);
+  if (each.kind === "list") result.argParser((value: string, earlier: readonly string[] = []) => [...earlier, value]);
+  return result;
+}
+
+function flagsOf(each: Option<unknown>): string {
+  switch (each.kind) {
+    case "switch":
+      return `--${each.flag}`;
+    case "list":
+      return `--${each.flag} <${each.value}>`;
+    case "text":
+      return each.bare === undefined ? `--${each.flag} <${each.value}>` : `--${each.flag} [${each.value}]`;
+  }
+}
+
+function describe(each: Option<unknown>): string {
+  const notes = [`env ${envNameOf(each.flag)}`];
+  if (each.kind === "list") notes.unshift("may be repeated");
+  const defaultText = each.kind === "text" ? (each.defaultHelp ?? each.default) : undefined;
+  if (typeof defaultText === "string" && defaultText !== "") notes.unshift(`default ${defaultText}`);
+  return `${each.help} (${notes.join("; ")})`;
+}
+
+function valuesOf(command: Command, options: readonly Option<unknown>[]): RawValues {
+  const values = new Map<string, string | readonly string[] | true>();
+  for (const each of command.options) {
+    const name = each.attributeName();
+    if (command.getOptionValueSource(name) !== "cli") continue;
+    const flag = options.find((known) => `--${known.flag}` === each.long)?.flag;
+    if (flag !== undefined) values.set(flag, command.getOptionValue(name) as string | readonly string[] | true);
+  }
+  return values;
+}
+
+/** All that is no flag of this program, at once. */
+function strangers(
+  rest: { readonly operands: readonly string[]; readonly unknown: readonly string[] },
+  options: readonly Option<unknown>[],
+): string[] {
+  const flags = options.map((each) => `--${each.flag}`);
+  const unknown = rest.unknown.filter((each) => each.startsWith("-"));
+  const problems = unknown.map((each) => {
+    const flag = each.split("=", 1)[0] ?? each;
+    const [nearest] = nearestNames(flag, flags, 1);
+    return `${flag}: there is no such flag${nearest === undefined ? "; --help lists all" : `; did you mean ${nearest}?`}`;
+  });
+  // Behind an unknown flag a word is most likely that flag's value.
+  const words = unknown.length > 0 ? rest.operands : [...rest.operands, ...rest.unknown];
+  return [...problems, ...words.map((word) => `${word}: flags start with --; --help lists all`)];
+}
+
+/** Commander's own complaint without its prefix. */
+function sentence(message: string): string {
+  return message.replace(/^error: /, "");
+}

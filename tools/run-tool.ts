@@ -16,7 +16,7 @@ export interface ToolResult {
 export function runTool(name: string, args: readonly string[]): Promise<ToolResult> {
   const bin = path.join(ROOT, "node_modules", ".bin");
   // buf looks for protoc-gen-es on PATH, and the tools' own `#!/usr/bin/env node` must find the pinned Node first.
-  const env = { ...process.env, PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}` };
+  const env = { ...process.env, NO_COLOR: "1", PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}` };
   return new Promise((resolve) => {
     const child = spawn(name, args, {
       cwd: ROOT,

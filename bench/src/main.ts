@@ -1,0 +1,23 @@
+/**
+ * `npm run bench -- NAME [--json]`: runs one benchmark and prints its figures. The exit code says whether it ran, not
+ * whether goals were met: machines differ, and a missed goal is for people to judge.
+ */
+import { type Figure, printFigure } from "./figure.ts";
+import { benchPick } from "./pick.ts";
+import { benchRelay } from "./relay/relay-bench.ts";
+
+const BENCHES: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<readonly Figure[]> }>> = {
+  pick: { about: "time to choose a node, by size of the fleet", run: benchPick },
+  relay: { about: "the router against a bare relay and a direct call: CPU and added time", run: benchRelay },
+};
+
+const name = process.argv[2] ?? "";
+const bench = BENCHES[name];
+if (bench === undefined) {
+  const names = Object.entries(BENCHES).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}`);
+  process.stderr.write(`usage: npm run bench -- NAME [--json]\n${names.join("\n")}\n`);
+  process.exitCode = name === "" || name === "--help" ? 0 : 2;
+} else {
+  const isJson = process.argv.includes("--json");
+  for (const figure of await bench.run()) printFigure(figure, isJson);
+}

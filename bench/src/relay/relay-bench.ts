@@ -1,0 +1,126 @@
+/**
+ * The router against a bare relay, nginx's grpc_pass where there is one, and a direct call, in one run and in turns: what
+ * counts are the ratios, because machines and their moods differ.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Figure, median, quantile } from "../figure.ts";
+import { type Load, runLoad } from "./load.ts";
+import { cpuMs, type Program, startNginx, startProgram } from "./processes.ts";
+
+const ROUNDS = 3;
+const PACED = { streams: 200, atOnce: 200, chunks: 50, paceMs: 20 };
+const SHORT = { streams: 4_000, atOnce: 50, chunks: 1, paceMs: 0 };
+
+interface Sample {
+  readonly cpuUsPerStream: number;
+  readonly firstBytesMs: readonly number[];
+  readonly streamsPerSecond: number;
+}
+
+type Samples = Map<string, Sample[]>;
+
+export async function benchRelay(): Promise<readonly Figure[]> {
+  const stateDir = mkdtempSync(join(tmpdir(), "drover-bench-"));
+  const programs: Program[] = [];
+  const started = <P extends Program | undefined>(program: P): P => {
+    if (program !== undefined) programs.push(program);
+    return program;
+  };
+  try {
+    const agent = started(await startProgram(new URL("./bench-agent.ts", import.meta.url), []));
+    const targets = new Map<string, Program>([["direct", agent]]);
+    targets.set("bare", started(await startProgram(new URL("./bare-relay.ts", import.meta.url), [agent.address])));
+    const routerArgs = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--nodes", agent.address];
+    const routerBin = new URL("../../../services/router/bin/drover-router.js", import.meta.url);
+    targets.set(
+      "router",
+      started(await startProgram(routerBin, [...routerArgs, "--state-dir", stateDir, "--log-level", "warn"])),
+    );
+    const nginx = started(await startNginx(agent.address));
+    if (nginx !== undefined) targets.set("nginx", nginx);
+    return [...pacedFigures(await measure(targets, PACED)), ...shortFigures(await measure(targets, SHORT))];
+  } finally {
+    for (const program of programs.reverse()) program.stop();
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+}
+
+async function measure(targets: ReadonlyMap<string, Program>, load: Omit<Load, "address">): Promise<Samples> {
+  const samples: Samples = new Map([...targets.keys()].map((name) => [name, []]));
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const [name, program] of targets) {
+      const before = cpuMs(program.pid);
+      const result = await runLoad({ address: program.address, ...load });
+      if (result.failed > 0) throw new Error(`${result.failed} streams through ${name} failed`);
+      const sample = {
+        cpuUsPerStream: ((cpuMs(program.pid) - before) * 1_000) / load.streams,
+        firstBytesMs: result.firstBytesMs,
+        streamsPerSecond: load.streams / (result.wallMs / 1_000),
+      };
+      // The first round warms up compilers and connections.
+      if (round >= 0) samples.get(name)?.push(sample);
+    }
+  }
+  return samples;
+}
+
+function pacedFigures(samples: Samples): readonly Figure[] {
+  const perToken = (name: string): number => cpuOf(samples, name) / (PACED.chunks + 1);
+  const added = (name: string, share: number): number =>
+    timeOf(samples, name, share) - timeOf(samples, "direct", share);
+  const figures: Figure[] = [compare("router CPU per paced token", perToken("router"), perToken("bare"), 1.25)];
+  if (samples.has("nginx")) figures.push(compare("  against nginx", perToken("router"), perToken("nginx"), 1));
+  const p50 = added("router", 0.5);
+  const p99 = added("router", 0.99);
+  figures.push({
+    name: "added time to first token p50",
+    value: p50,
+    unit: "ms",
+    baseline: added("bare", 0.5),
+    goal: "<= 0.6 ms",
+    ok: p50 <= 0.6,
+  });
+  figures.push({
+    name: "added time to first token p99",
+    value: p99,
+    unit: "ms",
+    baseline: added("bare", 0.99),
+    goal: "<= 4 ms",
+    ok: p99 <= 4,
+  });
+  return figures;
+}
+
+function shortFigures(samples: Samples): readonly Figure[] {
+  const rate = median((samples.get("router") ?? []).map((sample) => sample.streamsPerSecond));
+  const perCore = 1_000_000 / cpuOf(samples, "router");
+  const figures: Figure[] = [
+    {
+      name: "router CPU per short stream",
+      value: cpuOf(samples, "router"),
+      unit: "us",
+      baseline: cpuOf(samples, "bare"),
+    },
+    { name: "short calls per second of one core", value: perCore, unit: "1/s", goal: ">= 4000", ok: perCore >= 4_000 },
+    { name: "short calls per second in this run", value: rate, unit: "1/s" },
+  ];
+  if (samples.has("nginx"))
+    figures.push(
+      compare("router CPU per short stream, against nginx", cpuOf(samples, "router"), cpuOf(samples, "nginx"), 4),
+    );
+  return figures;
+}
+
+function compare(name: string, value: number, baseline: number, ratio: number): Figure {
+  return { name, value, unit: "us", baseline, goal: `<= ${ratio} x baseline`, ok: value <= ratio * baseline };
+}
+
+function cpuOf(samples: Samples, name: string): number {
+  return median((samples.get(name) ?? []).map((sample) => sample.cpuUsPerStream));
+}
+
+function timeOf(samples: Samples, name: string, share: number): number {
+  return median((samples.get(name) ?? []).map((sample) => quantile(sample.firstBytesMs, share)));
+}

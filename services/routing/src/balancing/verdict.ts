@@ -2,12 +2,11 @@
  * What to say when no node can take a call: refuse it for good, or let it wait. It turns the filter's reasons into one
  * error that names the model, the nodes and what to do.
  */
-import { DroverError } from "@drover/platform";
+import { DroverError, nearestNames } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import { type FleetSnapshot, pendingEndpoints } from "../fleet/snapshot.ts";
 import type { CallProfile } from "./call-profile.ts";
 import { type Eligibility, type Exclusion, isAddressedBy } from "./eligibility.ts";
-import { nearestNames } from "./nearest-names.ts";
 import type { PickRequest, PickResult } from "./picker.ts";
 
 /** When to try again where nothing better is known: the fleet's own status is at most a second old. */

@@ -1,7 +1,9 @@
 /** What @drover/platform offers: the parts that router and agent both need and neither owns. */
 
 export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
+export { readAdminToken } from "./admin-token.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { type CommonDefaults, commonOptions } from "./config/common-options.ts";
 export {
   type ConfigDefinition,
   type ConfigOf,
@@ -93,6 +95,7 @@ export {
 } from "./metadata.ts";
 export { displayModelName, type ModelName, type ModelSource, modelKey, parseModelName } from "./model-name.ts";
 export { nearestNames } from "./nearest.ts";
+export { ollamaHostUrl } from "./ollama-host.ts";
 export {
   type Dependency,
   type OpsListener,

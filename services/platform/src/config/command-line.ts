@@ -104,7 +104,8 @@ function strangers(
   return [...problems, ...words.map((word) => `${word}: flags start with --; --help lists all`)];
 }
 
-/** Commander's own complaint without its prefix. */
+/** Commander's complaints in our words: it stops at the first flag without its value. */
 function sentence(message: string): string {
-  return message.replace(/^error: /, "");
+  const missing = /option '(--\S+) <([^>]+)>' argument missing/.exec(message);
+  return missing === null ? message.replace(/^error: /, "") : `${missing[1]}: needs a value, ${missing[2]}`;
 }

@@ -172,7 +172,7 @@ describe("loadConfig", () => {
   });
 
   it("names a flag without its value, a stray word, and a file that is missing or no YAML", () => {
-    expect(problems(["--listen"])).toEqual(["option '--listen <HOST:PORT>' argument missing"]);
+    expect(problems(["--listen"])).toEqual(["--listen: needs a value, HOST:PORT"]);
     expect(problems(["serve"])).toEqual(["serve: flags start with --; --help lists all"]);
     expect(problems(["--config", "/nonexistent"])).toEqual(["--config /nonexistent: there is no such file"]);
     expect(problems(["--config", file("a: [")])[0]).toMatch(/^--config .*: /);

@@ -1,0 +1,131 @@
+/**
+ * The options that router and agent share, so that one flag means one thing in both. Each program adds its own to them.
+ */
+import { hostname } from "node:os";
+import { LOG_LEVELS } from "../log.ts";
+import { listOption, option, switchOption } from "./define.ts";
+import { hostPort, hostPortText, httpUrl, labels, oneOf, text } from "./values.ts";
+
+export interface CommonDefaults {
+  /** `HOST:PORT` of --listen. */
+  readonly listen: string;
+  /** `HOST:PORT` of --ops-listen. */
+  readonly opsListen: string;
+  /** `router` or `agent`: the start of the state directory's name. */
+  readonly program: string;
+}
+
+export function commonOptions(defaults: CommonDefaults) {
+  return { ...networkOptions(defaults), ...identityOptions(defaults), ...safetyOptions(), ...otherOptions() };
+}
+
+function networkOptions(defaults: CommonDefaults) {
+  return {
+    listen: option({
+      flag: "listen",
+      value: "HOST:PORT",
+      schema: hostPortText(),
+      default: defaults.listen,
+      group: "Network",
+      help: "Where callers reach this program; port 0 takes a free one. Other addresses than loopback need --insecure.",
+    }),
+    opsListen: option({
+      flag: "ops-listen",
+      value: "HOST:PORT",
+      schema: hostPortText(),
+      default: defaults.opsListen,
+      group: "Network",
+      help: "Where operators and probes read /healthz and /readyz.",
+    }),
+    advertise: option({
+      flag: "advertise",
+      value: "HOST[:PORT]",
+      schema: hostPort(0),
+      defaultHelp: "the address of --listen",
+      group: "Network",
+      help: "The address under which others reach this program, where it differs from --listen.",
+    }),
+    consul: option({
+      flag: "consul",
+      value: "ADDRESS",
+      schema: httpUrl(8500),
+      bare: (env) => env["CONSUL_HTTP_ADDR"] || "127.0.0.1:8500",
+      group: "Network",
+      help: "Uses Consul there; without an address CONSUL_HTTP_ADDR, else 127.0.0.1:8500.",
+    }),
+  };
+}
+
+function identityOptions(defaults: CommonDefaults) {
+  return {
+    name: option({
+      flag: "name",
+      value: "NAME",
+      schema: text(64),
+      default: () => hostname(),
+      defaultHelp: "the name of this machine",
+      group: "Identity",
+      help: "How this program is called by people, logs and drover-node.",
+    }),
+    labels: option({
+      flag: "labels",
+      value: "KEY=VALUE,…",
+      schema: labels(),
+      default: "",
+      group: "Identity",
+      help: "What callers may ask for, as gpu=a100,zone=eu.",
+    }),
+    stateDir: option({
+      flag: "state-dir",
+      value: "DIRECTORY",
+      schema: text(4096),
+      defaultHelp: `~/.local/state/drover/${defaults.program}-PORT`,
+      group: "Identity",
+      help: "Holds the id that survives restarts; one program at a time.",
+    }),
+  };
+}
+
+function safetyOptions() {
+  return {
+    isInsecure: switchOption({
+      flag: "insecure",
+      group: "Safety",
+      help: "Lets listeners without TLS stand on other addresses than loopback, where anybody may use them.",
+    }),
+    adminTokenFile: option({
+      flag: "admin-token-file",
+      value: "FILE",
+      schema: text(4096),
+      group: "Safety",
+      help: "Holds the token that callers need to change things (authorization: Bearer …), also on this machine.",
+    }),
+    allowHosts: listOption({
+      flag: "allow-host",
+      value: "NAME",
+      schema: text(253),
+      group: "Safety",
+      help: "Host names that HTTP/1.1 callers may use beside localhost and IP addresses.",
+    }),
+  };
+}
+
+function otherOptions() {
+  return {
+    logLevel: option({
+      flag: "log-level",
+      value: "LEVEL",
+      schema: oneOf(LOG_LEVELS),
+      default: "info",
+      group: "Other",
+      help: "One of debug, info, warn, error, silent.",
+    }),
+    config: option({
+      flag: "config",
+      value: "FILE",
+      schema: text(4096),
+      group: "Other",
+      help: "A YAML file with these options, named as the flags without dashes.",
+    }),
+  };
+}

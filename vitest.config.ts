@@ -17,7 +17,14 @@ export default defineConfig({
           testTimeout: 5_000,
         },
       },
-      { test: { ...processes, name: "system", include: ["e2e/system/**/*.test.ts"] } },
+      {
+        test: {
+          ...processes,
+          name: "system",
+          include: ["e2e/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "e2e/real/**"],
+        },
+      },
       { test: { ...processes, name: "e2e", include: ["e2e/real/**/*.test.ts"] } },
     ],
   },

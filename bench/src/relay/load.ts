@@ -37,9 +37,11 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
   const begin = performance.now();
   await Promise.all(
-    Array.from({ length: load.atOnce }, (_, index) => {
+    Array.from({ length: load.atOnce }, async (_, index) => {
+      // Paced streams begin evenly spread: a burst of all of them would measure the burst.
+      await new Promise((resolve) => setTimeout(resolve, (index * load.chunks * load.paceMs) / load.atOnce));
       const session = sessions[index % sessions.length];
-      return session === undefined ? Promise.resolve() : worker(session);
+      if (session !== undefined) await worker(session);
     }),
   );
   const wallMs = performance.now() - begin;

@@ -10,7 +10,7 @@ import { type Load, runLoad } from "./load.ts";
 import { cpuMs, type Program, startNginx, startProgram } from "./processes.ts";
 
 const ROUNDS = 3;
-const PACED = { streams: 200, atOnce: 200, chunks: 50, paceMs: 20 };
+const PACED = { streams: 400, atOnce: 200, chunks: 50, paceMs: 20 };
 const SHORT = { streams: 4_000, atOnce: 50, chunks: 1, paceMs: 0 };
 
 interface Sample {

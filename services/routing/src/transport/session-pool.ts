@@ -58,7 +58,6 @@ export class SessionPool {
     let failure: unknown;
     // Streams opened before SETTINGS arrive may exceed the peer's limit and be refused: wait for them.
     session.once("remoteSettings", () => settle(slot, session, undefined));
-    session.once("connect", () => session.socket.setNoDelay?.(true));
     session.on("error", (error) => {
       failure = error;
     });

@@ -2,6 +2,7 @@
 
 export type { CallProfile } from "./balancing/call-profile.ts";
 export { createPicker } from "./balancing/create-picker.ts";
+export { isAddressedBy } from "./balancing/eligibility.ts";
 export { LeaseLedger } from "./balancing/lease-ledger.ts";
 export type { Picker } from "./balancing/picker.ts";
 export { createPolicy, POLICY_NAMES, type PolicyName } from "./balancing/policies.ts";

@@ -57,8 +57,17 @@ export class Fleet {
   }
 
   get snapshot(): FleetSnapshot {
-    this.#snapshot ??= buildSnapshot(this.#members(), this.#unreported.size === 0);
+    this.#snapshot ??= buildSnapshot(this.members(), this.#unreported.size === 0);
     return this.#snapshot;
+  }
+
+  /** Every endpoint with its link as it is now. A snapshot's members are as old as the last change that showed. */
+  members(): FleetMember[] {
+    return [...this.#entries.values()].map((entry) => ({
+      endpoint: entry.endpoint,
+      sources: [...entry.sources].sort(),
+      link: entry.state,
+    }));
   }
 
   /** `listener` runs once for each turn in which something changed. Returns how to end it. */
@@ -139,14 +148,6 @@ export class Fleet {
       if (entry.state.kind !== "attached" || entry.state.isSilent || entry.state.heardMs > beforeMs) continue;
       this.#onLinkEvent(entry.endpoint, entry.link, { kind: "silent", atMs: this.#clock.nowMs() });
     }
-  }
-
-  #members(): FleetMember[] {
-    return [...this.#entries.values()].map((entry) => ({
-      endpoint: entry.endpoint,
-      sources: [...entry.sources].sort(),
-      link: entry.state,
-    }));
   }
 
   #changed(): void {

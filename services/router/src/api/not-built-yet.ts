@@ -1,0 +1,58 @@
+/**
+ * What is in the contract and not in this version: the answer to each such method, saying what serves instead.
+ */
+import type { ServiceImpl } from "@connectrpc/connect";
+import { DroverError } from "@drover/platform";
+import type { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import type { RouterService } from "@drover/proto/drover/router/v1/router_pb";
+
+type Router = ServiceImpl<typeof RouterService>;
+
+export const ROUTER_METHODS_TO_COME: Pick<
+  Router,
+  | "watchFleet"
+  | "selectNode"
+  | "checkFeatures"
+  | "estimateTokens"
+  | "showModel"
+  | "loadModel"
+  | "pullModel"
+  | "unloadModel"
+  | "deleteModel"
+> = {
+  watchFleet: toCome("WatchFleet", "call ListNodes again and again; what it says is at most a second old."),
+  selectNode: toCome(
+    "SelectNode",
+    "ListNodes shows what each node does; metadata drover-node sends a call to one node.",
+  ),
+  checkFeatures: toCome("CheckFeatures", "ListModels has each model's capabilities, context and nodes."),
+  estimateTokens: toCome("EstimateTokens", "the `done` message of an answer counts the tokens of its prompt."),
+  showModel: toCome("ShowModel", "call AgentService.ShowModel at a node's endpoint; ListNodes has the endpoints."),
+  loadModel: toCome("LoadModel", "send a call for the model, which loads it where it is answered."),
+  pullModel: toCome("PullModel", "run `ollama pull MODEL` on the node."),
+  unloadModel: toCome("UnloadModel", "run `ollama stop MODEL` on the node."),
+  deleteModel: toCome("DeleteModel", "run `ollama rm MODEL` on the node."),
+};
+
+/** gRPC callers never come here: their streams go to the relay. */
+export const INFERENCE_BESIDE_GRPC: ServiceImpl<typeof InferenceService> = {
+  generate: otherProtocol("Generate"),
+  chat: otherProtocol("Chat"),
+  embed: otherProtocol("Embed"),
+};
+
+function toCome(method: string, now: string): () => never {
+  return () => {
+    throw new DroverError("not_implemented", `The router does not serve ${method} in this version. Until then: ${now}`);
+  };
+}
+
+function otherProtocol(method: string): () => never {
+  return () => {
+    throw new DroverError(
+      "not_implemented",
+      `In this version the router serves ${method} over gRPC only (HTTP/2, content-type application/grpc), on this same port. ` +
+        "Connect and gRPC-Web callers can talk to an agent directly: RouterService.ListNodes has the endpoints.",
+    );
+  };
+}

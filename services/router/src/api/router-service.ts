@@ -1,0 +1,88 @@
+/**
+ * RouterService: what operators and clients ask about the fleet. It reads what the fleet knows; changes are the agents' own,
+ * so it forwards them and waits until they show.
+ */
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { type Clock, DroverError } from "@drover/platform";
+import { type Node, RouterService } from "@drover/proto/drover/router/v1/router_pb";
+import type { Fleet, LeaseLedger } from "@drover/routing";
+import type { AgentAdmin } from "./agent-admin.ts";
+import { findNode } from "./find-node.ts";
+import { toModelMessages } from "./model-messages.ts";
+import { type FleetFacts, toNodeMessage, toNodeMessages } from "./node-message.ts";
+import { ROUTER_METHODS_TO_COME } from "./not-built-yet.ts";
+
+/** An agent announces a change within 50 ms; a node that takes longer is shown as it is. */
+const ANNOUNCED_WITHIN_MS = 1_000;
+
+export interface RouterServiceOptions {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly ledger: LeaseLedger;
+  readonly agents: AgentAdmin;
+}
+
+/** The methods that change things. */
+export const CHANGING_METHODS: readonly DescMethod[] = [
+  RouterService.method.drainNode,
+  RouterService.method.resumeNode,
+  RouterService.method.loadModel,
+  RouterService.method.pullModel,
+  RouterService.method.unloadModel,
+  RouterService.method.deleteModel,
+];
+
+export function createRouterService(options: RouterServiceOptions): ServiceImpl<typeof RouterService> {
+  const { fleet, agents } = options;
+  return {
+    ...ROUTER_METHODS_TO_COME,
+    listNodes: () => ({ nodes: toNodeMessages(factsOf(options)) }),
+    listModels: () => ({ models: toModelMessages(fleet.snapshot) }),
+    drainNode: async (request, { signal }) => {
+      const node = findNode(fleet.snapshot, request.node);
+      await agents.drain(node, request.reason, signal);
+      return { node: await changedNode(options, node.id, true) };
+    },
+    resumeNode: async (request, { signal }) => {
+      const node = findNode(fleet.snapshot, request.node);
+      await agents.resume(node, signal);
+      return { node: await changedNode(options, node.id, false) };
+    },
+  };
+}
+
+function factsOf({ fleet, ledger, clock }: RouterServiceOptions): FleetFacts {
+  return {
+    snapshot: fleet.snapshot,
+    members: fleet.members(),
+    nowMs: clock.nowMs(),
+    ownAttempts: (nodeId) => ledger.openLeases(nodeId),
+  };
+}
+
+/** The node once this router has heard of the change, so that calls that follow the answer are placed accordingly. */
+async function changedNode(options: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<Node> {
+  await untilAnnounced(options, nodeId, isDraining);
+  const message = toNodeMessage(nodeId, factsOf(options));
+  if (message === undefined) {
+    throw new DroverError("node_not_found", `Node ${nodeId} was changed and has left the fleet since.`);
+  }
+  return message;
+}
+
+function untilAnnounced({ fleet, clock }: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<void> {
+  const isAnnounced = (): boolean => (fleet.snapshot.byId.get(nodeId)?.availability === "draining") === isDraining;
+  if (isAnnounced()) return Promise.resolve();
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      timer.cancel();
+      stopListening();
+      resolve();
+    };
+    const timer = clock.after(ANNOUNCED_WITHIN_MS, finish);
+    const stopListening = fleet.onChange(() => {
+      if (isAnnounced()) finish();
+    });
+  });
+}

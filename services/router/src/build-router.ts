@@ -1,0 +1,154 @@
+/**
+ * Puts a router together from its configuration and opens its ports. The one place that knows all parts; it decides nothing
+ * about calls.
+ */
+import {
+  adminGuard,
+  type Clock,
+  defaultStateDir,
+  type Env,
+  formatHostPort,
+  HealthRegistry,
+  type Lifecycle,
+  type Listener,
+  type Logger,
+  openListener,
+  openOpsListener,
+  openStateDir,
+  parseHostPort,
+  type Rng,
+  randomId,
+  reflectionRoutes,
+} from "@drover/platform";
+import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
+import { Health } from "@drover/proto/grpc/health/v1/health_pb";
+import {
+  createHttp2Transport,
+  createPicker,
+  createPolicy,
+  createStaticSource,
+  Dispatcher,
+  Fleet,
+  LeaseLedger,
+  openAttachLink,
+} from "@drover/routing";
+import { createAgentAdmin } from "./api/agent-admin.ts";
+import { INFERENCE_BESIDE_GRPC } from "./api/not-built-yet.ts";
+import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
+import type { RouterConfig } from "./config.ts";
+import { followSource } from "./follow-source.ts";
+import { readinessOf } from "./readiness.ts";
+import { BodyBudget } from "./relay/body-budget.ts";
+import { createRelay } from "./relay/relay.ts";
+import { VERSION } from "./version.ts";
+
+/** Running calls may end by themselves for this long; Kubernetes kills after 30 s unless told otherwise. */
+const DRAIN_LIMIT_MS = 25_000;
+
+const SERVICES = [InferenceService, RouterService, Health];
+const HEALTH_NAMES = ["", ...SERVICES.map((service) => service.typeName)];
+
+export interface RouterSurroundings {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly env: Env;
+  /** Stops the router's parts in order. */
+  readonly lifecycle: Lifecycle;
+}
+
+export interface Router {
+  /** host:port as really bound. */
+  readonly address: string;
+  readonly opsAddress: string;
+}
+
+/** Resolves when the router listens. Rejects with a ConfigError where a port is taken or an address is not allowed. */
+export async function buildRouter(config: RouterConfig, surroundings: RouterSurroundings): Promise<Router> {
+  const { clock, log, lifecycle } = surroundings;
+  holdStateDir(config, surroundings);
+  const { fleet, ledger, relay } = buildDataPath(config, surroundings);
+  const health = new HealthRegistry();
+  let listener: Listener | undefined;
+  const readiness = (): ReturnType<typeof readinessOf> =>
+    readinessOf({
+      isListening: listener !== undefined,
+      isStopping: lifecycle.stopSignal.aborted,
+      snapshot: fleet.snapshot,
+    });
+  const tellHealth = (): void => {
+    const { isReady } = readiness();
+    for (const name of HEALTH_NAMES) health.set(name, isReady);
+  };
+  tellHealth();
+  const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log };
+  const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness });
+  lifecycle.onStop("operators' listener", () => ops.close());
+  const agents = createAgentAdmin({ clock, token: config.adminToken });
+  listener = await openListener({
+    ...shared,
+    listen: config.listen,
+    corsOrigins: config.corsOrigins,
+    clock,
+    relay,
+    interceptors: [
+      adminGuard({
+        methods: CHANGING_METHODS,
+        ...(config.adminToken === undefined ? {} : { token: config.adminToken }),
+      }),
+    ],
+    routes: (router) => {
+      router.service(InferenceService, INFERENCE_BESIDE_GRPC);
+      router.service(RouterService, createRouterService({ clock, fleet, ledger, agents }));
+      health.routes(router);
+      reflectionRoutes(SERVICES)(router);
+    },
+  });
+  stopListenerWith(lifecycle, listener);
+  lifecycle.onStop("health", () => health.shutdown());
+  fleet.onChange(tellHealth);
+  tellHealth();
+  return { address: listener.address, opsAddress: ops.address };
+}
+
+/** Two routers on one folder are most likely one router started twice. */
+function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurroundings): void {
+  const port = parseHostPort(config.listen)?.port ?? 0;
+  const stateDir = openStateDir({ dir: config.stateDir ?? defaultStateDir("router", port, env), log });
+  lifecycle.onStop("state directory", () => stateDir.release());
+}
+
+interface DataPath {
+  readonly fleet: Fleet;
+  readonly ledger: LeaseLedger;
+  readonly relay: ReturnType<typeof createRelay>;
+}
+
+/** From discovery to the relay. Nothing of it listens. */
+function buildDataPath(config: RouterConfig, { clock, rng, log, lifecycle }: RouterSurroundings): DataPath {
+  const source = createStaticSource(config.nodes.map(formatHostPort));
+  const link = { clock, rng, routerName: config.name, incarnation: randomId(), version: VERSION };
+  const fleet = new Fleet({
+    clock,
+    log,
+    openLink: (endpoint, report) => openAttachLink(link, endpoint, report),
+    sources: [source.name],
+  });
+  lifecycle.onStop("fleet", () => fleet.close());
+  const transport = createHttp2Transport(clock);
+  lifecycle.onStop("connections to agents", () => transport.destroy());
+  const ledger = new LeaseLedger();
+  const picker = createPicker(createPolicy(config.policy), ledger);
+  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport });
+  lifecycle.onStop("dispatcher", () => dispatcher.close());
+  void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
+  const relay = createRelay({ clock, dispatcher, bodies: new BodyBudget(), log, maxWaitMs: config.maxWaitMs });
+  return { fleet, ledger, relay };
+}
+
+/** Running calls first get their time; what is left then is cut off. */
+function stopListenerWith(lifecycle: Lifecycle, listener: Listener): void {
+  lifecycle.onStop("connections of callers", () => listener.destroy());
+  lifecycle.onStop("running calls", () => listener.drain(), { timeoutMs: DRAIN_LIMIT_MS });
+}

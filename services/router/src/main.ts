@@ -1,0 +1,23 @@
+/**
+ * The program `drover-router`: reads its configuration and runs until it is told to stop.
+ */
+import { configOrHelp, createLogger, runProgram, systemClock, systemRng } from "@drover/platform";
+import { buildRouter } from "./build-router.ts";
+import { routerConfig } from "./config.ts";
+
+await runProgram({
+  name: routerConfig.name,
+  main: async (lifecycle) => {
+    const { env } = process;
+    const print = (text: string): void => void process.stdout.write(text);
+    const config = configOrHelp(routerConfig, { argv: process.argv.slice(2), env, print });
+    if (config === undefined) return undefined;
+    const log = createLogger({ name: routerConfig.name, level: config.logLevel });
+    lifecycle.useLog(log);
+    const router = await buildRouter(config, { clock: systemClock, rng: systemRng, log, env, lifecycle });
+    const address = config.advertise ?? router.address;
+    const nodes = config.nodes.length;
+    log.info({ address, listen: router.address, ops: router.opsAddress, nodes, policy: config.policy }, "router ready");
+    return { address, listen: router.address, opsAddress: router.opsAddress };
+  },
+});

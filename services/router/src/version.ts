@@ -1,0 +1,6 @@
+/**
+ * The version of this router, from its package.
+ */
+import manifest from "../package.json" with { type: "json" };
+
+export const VERSION: string = manifest.version;

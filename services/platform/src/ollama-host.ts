@@ -13,14 +13,15 @@ export function ollamaHostUrl(ollamaHost: string | undefined): string | undefine
   const scheme = /^(https?):\/\//i.exec(text)?.[1]?.toLowerCase();
   const rest = text.replace(/^https?:\/\//i, "");
   // `:1234` is a port on this machine; a bare IPv6 address has several colons and no brackets.
-  const named = rest.startsWith(":")
+  const named = /^:\d/.test(rest)
     ? `127.0.0.1${rest}`
     : rest.replace(/^([0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*)(?=\/|$)/i, "[$1]");
   const url = URL.parse(`${scheme ?? "http"}://${named}`);
   if (url === null || url.hostname === "") return undefined;
   if (url.hostname === "0.0.0.0") url.hostname = "127.0.0.1";
   if (url.hostname === "[::]") url.hostname = "[::1]";
-  // With a scheme its own default port counts, as in Ollama.
-  if (url.port === "" && scheme === undefined) url.port = String(DEFAULT_PORT);
+  // With a scheme its own default port counts, as in Ollama. URL hides a port that was written and is the default of http.
+  const hasPort = /:\d+$/.test(named.split("/", 1)[0] ?? "");
+  if (!hasPort && scheme === undefined) url.port = String(DEFAULT_PORT);
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }

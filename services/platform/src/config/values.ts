@@ -93,14 +93,17 @@ export function text(maxLength = 255): TextSchema<string> {
   });
 }
 
-/** `http://127.0.0.1:11434`; `host:port` means http. Kept without a slash at the end. */
+/** `http://127.0.0.1:11434`; `host:port` means http, `host` http at `defaultPort`. Kept without a slash at the end. */
 export function httpUrl(defaultPort?: number): TextSchema<string> {
   return textSchema((value) => {
-    const url = URL.parse(/^[a-z]+:\/\//i.test(value) ? value : `http://${value}`);
+    const hasScheme = /^[a-z]+:\/\//i.test(value);
+    const url = URL.parse(hasScheme ? value : `http://${value}`);
     if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "") {
       return { problem: "an address, as http://127.0.0.1:11434" };
     }
-    if (defaultPort !== undefined && url.port === "" && !/^https?:/i.test(value)) url.port = String(defaultPort);
+    // URL hides a port that was written and is the scheme's default.
+    const hasPort = hasScheme || /:\d+$/.test(value.split("/", 1)[0] ?? "");
+    if (defaultPort !== undefined && !hasPort) url.port = String(defaultPort);
     return { value: `${url.origin}${url.pathname.replace(/\/+$/, "")}` };
   });
 }

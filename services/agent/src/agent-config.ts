@@ -1,0 +1,106 @@
+/** The flags of `drover-agent`: their meaning, defaults and limits. It starts nothing. */
+import {
+  type ConfigOf,
+  commonOptions,
+  defineConfig,
+  durationMs,
+  integer,
+  ollamaHostUrl,
+  oneOf,
+  option,
+  textSchema,
+} from "@drover/platform";
+import { VERSION } from "./version.ts";
+
+export const agentConfig = defineConfig({
+  name: "drover-agent",
+  version: VERSION,
+  summary: "Stands beside an Ollama and serves its models over gRPC, to routers and to callers.",
+  examples: [
+    "drover-agent",
+    "drover-agent --ollama http://127.0.0.1:11434 --slots 4 --labels gpu=a100,zone=eu",
+    "drover-agent --listen 0.0.0.0:50052 --insecure",
+  ],
+  options: {
+    ...commonOptions({ listen: "127.0.0.1:50052", opsListen: "127.0.0.1:50060", program: "agent" }),
+    ollamaUrl: option({
+      flag: "ollama",
+      value: "URL",
+      schema: ollamaAddress(),
+      default: (env) => env["OLLAMA_HOST"] ?? "",
+      defaultHelp: "OLLAMA_HOST, else http://127.0.0.1:11434",
+      group: "Ollama",
+      help: "Where Ollama answers.",
+    }),
+    slots: option({
+      flag: "slots",
+      value: "COUNT",
+      schema: integer(1, 1024),
+      default: (env) => env["OLLAMA_NUM_PARALLEL"] || "1",
+      defaultHelp: "OLLAMA_NUM_PARALLEL of this process, else 1",
+      group: "Ollama",
+      help: "Calls that one model answers at a time; the same as OLLAMA_NUM_PARALLEL of that Ollama.",
+    }),
+    numCtx: option({
+      flag: "num-ctx",
+      value: "TOKENS",
+      schema: integer(4, 10_000_000),
+      defaultHelp: "Ollama's own setting",
+      group: "Ollama",
+      help: "Context for calls that name none.",
+    }),
+    firstTokenTimeoutMs: option({
+      flag: "first-token-timeout",
+      value: "DURATION",
+      schema: durationMs({ minMs: 1 }),
+      default: "300s",
+      group: "Ollama",
+      help: "How long Ollama may read a prompt before the call is given up; queue and loading do not count.",
+    }),
+    stallTimeoutMs: option({
+      flag: "stall-timeout",
+      value: "DURATION",
+      schema: durationMs({ minMs: 1 }),
+      default: "60s",
+      group: "Ollama",
+      help: "How long Ollama may be silent between two tokens before the call is given up.",
+    }),
+    queueLimit: option({
+      flag: "queue-limit",
+      value: "COUNT",
+      schema: integer(1, 100_000),
+      default: "256",
+      group: "Fleet",
+      help: "Calls that may wait for this node; more are refused.",
+    }),
+    baseWeight: option({
+      flag: "weight",
+      value: "WEIGHT",
+      schema: integer(1, 65_535),
+      default: "100",
+      group: "Fleet",
+      help: "This node's share of the work, per slot, relative to other nodes.",
+    }),
+    registration: option({
+      flag: "registration",
+      value: "WAY",
+      schema: oneOf(["none"]),
+      default: "none",
+      group: "Fleet",
+      help: "How routers learn of this agent; none: they are told by --nodes.",
+    }),
+  },
+  check: ({ consul }) =>
+    consul === undefined
+      ? []
+      : ["--consul: this agent cannot register in Consul yet; tell routers its address with --nodes"],
+});
+
+export type AgentConfig = ConfigOf<typeof agentConfig>;
+
+function ollamaAddress(): ReturnType<typeof textSchema<string>> {
+  return textSchema((text) => {
+    const value = ollamaHostUrl(text);
+    return value === undefined ? { problem: "the address of an Ollama, as http://127.0.0.1:11434" } : { value };
+  });
+}

@@ -1,0 +1,64 @@
+/** Embed: waits for a slot, asks Ollama once, answers with all vectors together. */
+import type { HandlerContext } from "@connectrpc/connect";
+import { DroverError } from "@drover/platform";
+import type { EmbedRequest, EmbedResponse } from "@drover/proto/drover/inference/v1/inference_pb";
+import { type EmbedAnswer, embedOnce } from "../ollama/ollama-embed.ts";
+import { ollamaOptions } from "../ollama/ollama-options.ts";
+import { toEmbedResponse } from "../ollama/ollama-to-response.ts";
+import { embedBody, isZero, runnerOptionsOf } from "../ollama/request-to-ollama.ts";
+import type { Slot } from "../queue/admission-queue.ts";
+import { InferenceCall, type InferenceDeps } from "./inference-call.ts";
+
+export async function embedCall(
+  deps: InferenceDeps,
+  context: HandlerContext,
+  request: EmbedRequest,
+): Promise<EmbedResponse> {
+  const call = new InferenceCall(deps, context, { method: "Embed", model: request.model });
+  let failure: unknown;
+  try {
+    const options = ollamaOptions(request.options, deps.numCtx);
+    const isUnloadWanted = isZero(request.keepAlive);
+    const body = (isKeepAliveTold: boolean): string =>
+      embedBody(request, { options, keepAlive: isKeepAliveTold ? request.keepAlive : undefined });
+    // Written once before anything waits, so that a wrong request is refused at once.
+    const wholeBody = body(true);
+    const runnerOptionsJson = runnerOptionsOf(options, request);
+    const entry = await call.enter({ capabilities: ["embedding"], runnerOptionsJson });
+    const slot = await entry.slot;
+    call.scope.times.granted();
+    const isUnloading = isUnloadWanted && !slot.isShared();
+    const answer = await holding(slot, isUnloading, () =>
+      ask(call, isUnloading || !isUnloadWanted ? wholeBody : body(false)),
+    );
+    call.scope.times.firstToken(deps.clock.nowMs());
+    return toEmbedResponse(answer.object, answer.text, deps.node.name);
+  } catch (error) {
+    failure = call.reasonOf(error);
+    throw call.toConnectError(failure);
+  } finally {
+    call.end(failure);
+  }
+}
+
+function ask(call: InferenceCall, body: string): Promise<EmbedAnswer> {
+  const { client, limits, node } = call.deps;
+  const { signal } = call.scope;
+  signal.throwIfAborted();
+  const timeoutMs = limits.firstTokenTimeoutMs;
+  return embedOnce(client, { node: node.name, model: call.subject.model, body, timeoutMs, signal });
+}
+
+/** Gives the slot back when Ollama is no longer busy with `work`, however it ended. */
+async function holding<T>(slot: Slot, isUnloading: boolean, work: () => Promise<T>): Promise<T> {
+  let isRunnerGone = isUnloading;
+  try {
+    return await work();
+  } catch (error) {
+    isRunnerGone ||=
+      error instanceof DroverError && (error.kind === "runner_crashed" || error.kind === "ollama_unreachable");
+    throw error;
+  } finally {
+    slot.release({ isRunnerGone });
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * One inference call from its arrival to its end: checked, queued, granted a slot, answered, counted and logged. What differs
+ * between Generate, Chat and Embed comes in as a plan.
+ */
+import type { HandlerContext } from "@connectrpc/connect";
+import { type Clock, DroverError, type Logger, META, reasonOf, toConnectError } from "@drover/platform";
+import type { ModelDirectory } from "../models/model-directory.ts";
+import type { OllamaWatch } from "../models/ollama-watch.ts";
+import type { OllamaClient } from "../ollama/ollama-client.ts";
+import { ollamaUnreachable } from "../ollama/ollama-error.ts";
+import type { StreamLimits } from "../ollama/ollama-stream.ts";
+import type { AdmissionQueue, QueueEntry } from "../queue/admission-queue.ts";
+import { runnerSpec } from "../queue/runner-key.ts";
+import type { AttachedRouters } from "../status/attached-routers.ts";
+import type { NodeCondition } from "../status/node-condition.ts";
+import { type CallIdentity, CallScope, readIdentity } from "./call-scope.ts";
+import { type Capability, checkCapabilities } from "./required-capabilities.ts";
+
+export interface InferenceDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly node: { readonly id: string; readonly name: string };
+  readonly client: OllamaClient;
+  readonly watch: OllamaWatch;
+  readonly directory: ModelDirectory;
+  readonly queue: AdmissionQueue;
+  readonly condition: NodeCondition;
+  readonly routers: AttachedRouters;
+  readonly limits: StreamLimits;
+  /** The operator's --num-ctx. */
+  readonly numCtx: number | undefined;
+}
+
+/** What a call is about, for messages and the log. */
+export interface CallSubject {
+  readonly method: "Generate" | "Chat" | "Embed";
+  /** As the caller wrote it. */
+  readonly model: string;
+}
+
+/** What a call asks for, read from its request before anything waits. */
+export interface CallPlan {
+  readonly capabilities: readonly Capability[];
+  readonly runnerOptionsJson: string;
+}
+
+/** Without a limit of the caller's a place in the queue is kept this long: whoever waits longer is no longer there. */
+const LONGEST_WAIT_MS = 30 * 60_000;
+
+/** A node that drains is back in seconds or not at all; callers should not ask it again at once. */
+const DRAINING_RETRY_MS = 5_000;
+
+export class InferenceCall {
+  readonly deps: InferenceDeps;
+  readonly subject: CallSubject;
+  readonly scope: CallScope;
+  readonly identity: CallIdentity;
+  /** Model and node, for messages. */
+  readonly name: string;
+  readonly #context: HandlerContext;
+  #isEnded = false;
+
+  constructor(deps: InferenceDeps, context: HandlerContext, subject: CallSubject) {
+    this.deps = deps;
+    this.#context = context;
+    this.subject = subject;
+    this.identity = readIdentity(context, deps.routers);
+    this.name = `model "${subject.model}" on node "${deps.node.name}"`;
+    this.scope = new CallScope(context, deps.clock, this.name);
+    context.responseHeader.set(META.call, this.identity.callId);
+  }
+
+  /** Checks the call and takes its place in the queue. Throws a DroverError for what cannot be served. */
+  async enter(plan: CallPlan): Promise<QueueEntry> {
+    const { deps } = this;
+    const { model: name } = this.subject;
+    try {
+      this.#checkNode();
+      if (!(await this.scope.race(deps.watch.isReachable()))) {
+        throw ollamaUnreachable({ node: deps.node.name, model: name }, new Error("the last probe failed"));
+      }
+      const model = await this.scope.race(deps.directory.resolve(name));
+      checkCapabilities(model, plan.capabilities, deps.node.name);
+      const isEmbedding =
+        model.capabilities?.includes("embedding") === true && !model.capabilities.includes("completion");
+      const spec = { modelKey: model.modelKey, model: model.name, optionsJson: plan.runnerOptionsJson, isEmbedding };
+      const entry = deps.queue.enter(runnerSpec(spec));
+      this.#holdPlace(entry);
+      return entry;
+    } finally {
+      // In the same turn in which the queue counts it, or when it never will.
+      this.#acknowledge();
+    }
+  }
+
+  /** Ends the call once: trailers, and one line in the log, never with what was said. */
+  end(error?: unknown): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.scope.close();
+    this.#setTrailers();
+    this.#log(error);
+  }
+
+  /** Why the call failed: what made it end, where it was made to, is the reason of all that broke afterwards. */
+  reasonOf(error: unknown): unknown {
+    return this.scope.signal.aborted ? this.scope.signal.reason : error;
+  }
+
+  /** The error as connect shall send it, with the id under which the router or the caller knows the call. */
+  toConnectError(error: unknown): Error {
+    const translated = toConnectError(error, { callId: this.identity.callId, log: this.deps.log });
+    translated.metadata.set(META.call, this.identity.callId);
+    return translated;
+  }
+
+  /** Tells its router, with the next status, that this call is in the load that it reads there. */
+  #acknowledge(): void {
+    const { router, send } = this.identity;
+    if (router !== undefined && send !== undefined) this.deps.routers.acknowledge(router, send);
+  }
+
+  /** The call leaves the queue when it must end, or when it waited for too long. */
+  #holdPlace(entry: QueueEntry): void {
+    const { clock } = this.deps;
+    this.scope.measureLoad(() => entry.loadMs());
+    const withdraw = this.scope.onAbort((reason) => entry.leave(reason));
+    const waitMs = this.identity.maxWaitMs ?? LONGEST_WAIT_MS;
+    const timer = clock.after(waitMs, () => entry.leave(this.#waitExceeded(waitMs)));
+    const settled = (): void => {
+      timer.cancel();
+      withdraw();
+    };
+    entry.slot.then(settled, settled);
+  }
+
+  #waitExceeded(waitMs: number): DroverError {
+    const { name } = this.deps.node;
+    const message = `The call waited ${waitMs / 1000} s for model "${this.subject.model}" on node "${name}": ${this.scope.times.describe()}.`;
+    return new DroverError("wait_exceeded", message, { facts: { model: this.subject.model, node: name } });
+  }
+
+  #checkNode(): void {
+    const { condition, node } = this.deps;
+    const { wantedNode } = this.identity;
+    if (wantedNode !== undefined && wantedNode !== node.id && wantedNode !== node.name) {
+      const message = `This is node "${node.name}", and the call asks for node "${wantedNode}" and no other. Ask the router for it.`;
+      throw new DroverError("node_not_found", message, { facts: { node: node.name } });
+    }
+    if (!condition.isDraining) return;
+    const message = `Node "${node.name}" drains and takes no new calls. Use another node, or resume it.`;
+    throw new DroverError("node_draining", message, { facts: { node: node.name }, retryAfterMs: DRAINING_RETRY_MS });
+  }
+
+  #setTrailers(): void {
+    const trailers = this.#context.responseTrailer;
+    const { times } = this.scope;
+    trailers.set(META.call, this.identity.callId);
+    trailers.set(META.node, headerSafe(this.deps.node.name));
+    trailers.set(META.queueMs, String(Math.round(times.queueMs)));
+    trailers.set(META.loadMs, String(Math.round(times.loadMs)));
+    if (times.ttftMs !== undefined) trailers.set(META.ttftMs, String(Math.round(times.ttftMs)));
+  }
+
+  #log(error: unknown): void {
+    const { times } = this.scope;
+    const fields = {
+      call: this.identity.callId,
+      attempt: this.identity.attempt,
+      router: this.identity.router?.name,
+      method: this.subject.method,
+      model: this.subject.model.slice(0, 200),
+      queueMs: Math.round(times.queueMs),
+      loadMs: Math.round(times.loadMs),
+      ttftMs: times.ttftMs === undefined ? undefined : Math.round(times.ttftMs),
+      totalMs: Math.round(times.totalMs),
+    };
+    if (error === undefined) return this.deps.log.info({ ...fields, status: "OK" }, "call");
+    const reason = error instanceof DroverError ? reasonOf(error.kind) : "INTERNAL";
+    const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : undefined;
+    this.deps.log.info({ ...fields, status: reason, message: messageOf(error), cause }, "call");
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Names are the operator's; headers hold printable ASCII. */
+function headerSafe(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}

@@ -1,0 +1,34 @@
+/**
+ * When a silent call says that it is still there: after 2 s without a message, then every 10 s. It does not know what is said.
+ */
+import type { Clock, Timer } from "@drover/platform";
+
+const FIRST_AFTER_MS = 2_000;
+const THEN_EVERY_MS = 10_000;
+
+export interface ProgressPacer {
+  /** Waits for `work`, or for the moment at which a progress message is due, whichever comes first. */
+  wait(work: Promise<unknown>): Promise<"settled" | "due">;
+}
+
+/** `isWanted` false: it never becomes due. */
+export function createProgressPacer(clock: Clock, isWanted: boolean): ProgressPacer {
+  let dueAtMs = clock.nowMs() + FIRST_AFTER_MS;
+  return {
+    wait: (work) =>
+      new Promise((resolve) => {
+        let timer: Timer | undefined;
+        const settled = (): void => {
+          timer?.cancel();
+          resolve("settled");
+        };
+        if (isWanted) {
+          timer = clock.after(dueAtMs - clock.nowMs(), () => {
+            dueAtMs = clock.nowMs() + THEN_EVERY_MS;
+            resolve("due");
+          });
+        }
+        work.then(settled, settled);
+      }),
+  };
+}

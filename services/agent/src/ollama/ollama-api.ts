@@ -1,0 +1,146 @@
+/**
+ * What the agent asks Ollama beside inference: is it there, what lies on its disk, what is in its memory, what a model can do.
+ * Reads answers of all versions leniently: a field that is missing or strange is taken as not said.
+ */
+import { modelKey } from "@drover/platform";
+import { type InstalledModel, MAX_MODELS } from "../status/model-inventory.ts";
+import type { LoadedModel } from "../status/node-load.ts";
+import type { OllamaClient } from "./ollama-client.ts";
+
+/** A model of GET /api/tags; `remoteHost` is set for a cloud model, which runs elsewhere. */
+export interface TaggedModel extends InstalledModel {
+  readonly remoteHost: string;
+}
+
+/** What POST /api/show adds. */
+export interface ModelDetails {
+  readonly capabilities: readonly string[] | undefined;
+  readonly contextLength: number;
+}
+
+/** Answers to these need no lock in Ollama, so a slow one is a bad sign. */
+const QUICK_TIMEOUT_MS = 2_000;
+
+/** Reads every manifest of the disk. */
+const TAGS_TIMEOUT_MS = 10_000;
+
+/** Reads the model file's head from disk. */
+const SHOW_TIMEOUT_MS = 10_000;
+
+/** Takes locks that Ollama holds during health pings (10 s) and unloads (5 s): one slow answer means nothing. */
+const PS_TIMEOUT_MS = 15_000;
+
+/** Resolves when Ollama answers at all; rejects with undici's error or an OllamaTimeoutError. */
+export async function probeOllama(client: OllamaClient): Promise<void> {
+  const { status } = await client.ask({ method: "HEAD", path: "/" }, QUICK_TIMEOUT_MS);
+  if (status !== 200) throw new Error(`HEAD / was answered with ${status}`);
+}
+
+/** Ollama's version; empty when it does not say. */
+export async function readVersion(client: OllamaClient): Promise<string> {
+  const answer = await readJson(client, { method: "GET", path: "/api/version" }, QUICK_TIMEOUT_MS);
+  return textOf(answer["version"]).slice(0, 64);
+}
+
+export async function readTags(client: OllamaClient): Promise<TaggedModel[]> {
+  const answer = await readJson(client, { method: "GET", path: "/api/tags" }, TAGS_TIMEOUT_MS);
+  return listOf(answer["models"])
+    .slice(0, MAX_MODELS)
+    .map(toTaggedModel)
+    .filter((model) => model !== undefined);
+}
+
+export async function readLoaded(client: OllamaClient): Promise<LoadedModel[]> {
+  const answer = await readJson(client, { method: "GET", path: "/api/ps" }, PS_TIMEOUT_MS);
+  return listOf(answer["models"])
+    .map(toLoadedModel)
+    .filter((model) => model !== undefined);
+}
+
+export async function readDetails(client: OllamaClient, model: string): Promise<ModelDetails> {
+  const body = JSON.stringify({ model });
+  const answer = await readJson(client, { method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
+  const info = objectOf(answer["model_info"]);
+  const contextLength = Number(info[`${textOf(info["general.architecture"])}.context_length`] ?? 0);
+  return { capabilities: capabilitiesOf(answer["capabilities"]), contextLength: wholeOf(contextLength) };
+}
+
+/** Ollama's whole answer to POST /api/show, for people. */
+export async function showModel(
+  client: OllamaClient,
+  model: string,
+  isVerbose: boolean,
+): Promise<{ status: number; text: string }> {
+  const body = JSON.stringify({ model, verbose: isVerbose });
+  return await client.ask({ method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
+}
+
+type AskRequest = Parameters<OllamaClient["ask"]>[0];
+
+async function readJson(
+  client: OllamaClient,
+  request: AskRequest,
+  timeoutMs: number,
+): Promise<Record<string, unknown>> {
+  const { status, text } = await client.ask(request, timeoutMs);
+  if (status !== 200) throw new Error(`${request.path} was answered with ${status}: ${text.slice(0, 200)}`);
+  return objectOf(JSON.parse(text));
+}
+
+function toTaggedModel(value: unknown): TaggedModel | undefined {
+  const model = objectOf(value);
+  const name = nameOf(model);
+  const key = modelKey(name);
+  if (key === undefined) return undefined;
+  const details = objectOf(model["details"]);
+  return {
+    name,
+    modelKey: key,
+    digest: textOf(model["digest"]).replace(/^sha256:/, ""),
+    sizeBytes: wholeOf(model["size"]),
+    capabilities: capabilitiesOf(model["capabilities"]),
+    contextLength: wholeOf(details["context_length"]),
+    family: textOf(details["family"]),
+    parameterSize: textOf(details["parameter_size"]),
+    quantizationLevel: textOf(details["quantization_level"]),
+    remoteHost: textOf(model["remote_host"]),
+  };
+}
+
+function toLoadedModel(value: unknown): LoadedModel | undefined {
+  const model = objectOf(value);
+  const name = nameOf(model);
+  const key = modelKey(name);
+  if (key === undefined) return undefined;
+  return {
+    name,
+    modelKey: key,
+    contextLength: wholeOf(model["context_length"]),
+    sizeBytes: wholeOf(model["size"]),
+    vramBytes: wholeOf(model["size_vram"]),
+  };
+}
+
+function nameOf(model: Record<string, unknown>): string {
+  return textOf(model["name"]) || textOf(model["model"]);
+}
+
+function capabilitiesOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? value.filter((capability) => typeof capability === "string") : undefined;
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function wholeOf(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(Math.trunc(value)) ? Math.max(0, Math.trunc(value)) : 0;
+}

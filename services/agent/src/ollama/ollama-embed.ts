@@ -1,0 +1,45 @@
+/** One call of /api/embed, which answers as a whole; every way of failing becomes the error that the caller sees. */
+import { DroverError } from "@drover/platform";
+import { type OllamaAnswer, type OllamaClient, OllamaTimeoutError } from "./ollama-client.ts";
+import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
+
+export interface EmbedCall extends OllamaErrorContext {
+  readonly body: string;
+  /** Until the answer is complete. */
+  readonly timeoutMs: number;
+  /** Aborting destroys the socket; the call then rejects with the signal's reason. */
+  readonly signal: AbortSignal;
+}
+
+export interface EmbedAnswer {
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly text: string;
+}
+
+export async function embedOnce(client: OllamaClient, call: EmbedCall): Promise<EmbedAnswer> {
+  const { body, signal, timeoutMs, model, node } = call;
+  let answer: OllamaAnswer;
+  try {
+    answer = await client.ask({ method: "POST", path: "/api/embed", body, signal }, timeoutMs);
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    if (!(cause instanceof OllamaTimeoutError)) throw ollamaUnreachable(call, cause);
+    const message = `No answer of model "${model}" came from Ollama on node "${node}" within ${timeoutMs / 1000} s.`;
+    throw new DroverError("first_token_timeout", message, { facts: { model, node }, cause });
+  }
+  if (answer.status !== 200) throw classifyOllamaFailure({ ...call, ...answer, isEmbed: true });
+  return { object: parseAnswer(answer.text, call), text: answer.text };
+}
+
+function parseAnswer(text: string, { model, node }: OllamaErrorContext): Readonly<Record<string, unknown>> {
+  if (text.trim() === "") {
+    const message = `Ollama on node "${node}" ended its answer of model "${model}" without a word. Its log may say why.`;
+    throw new DroverError("no_output", message, { facts: { model, node } });
+  }
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch (cause) {
+    const message = `Ollama on node "${node}" sent something that is no answer for model "${model}".`;
+    throw new DroverError("node_protocol_error", message, { facts: { model, node }, cause });
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * Who may use Ollama next. Ollama's own queue is unbounded and hides its order, so calls wait here: one bounded queue for the
+ * node, slots per runner, and one load at a time that belongs to nobody's call. It knows neither HTTP nor protobuf.
+ */
+import { type Clock, DroverError, invariant, type Timer } from "@drover/platform";
+import type { LoadedModel, LoadSnapshot } from "../status/node-load.ts";
+import type { RunnerSpec } from "./runner-key.ts";
+import { type RunnerRecord, RunnerTable } from "./runner-table.ts";
+
+export interface AdmissionOptions {
+  /** Name of the node, for messages. */
+  readonly node: string;
+  /** Running calls per runner, 1 and up. */
+  readonly slots: number;
+  /** Calls that may wait, over all runners, 0 and up. */
+  readonly queueLimit: number;
+}
+
+export interface AdmissionDeps {
+  readonly clock: Clock;
+  /** Loads a runner; resolves with what Ollama says of it, where that is known; rejects with a DroverError. Has its own time limit. */
+  readonly load: (runner: RunnerSpec) => Promise<LoadedModel | undefined>;
+  /** Called when anything that `snapshot` shows may have changed. */
+  readonly onChange: () => void;
+}
+
+/** What the holder of a slot says when it gives it back. */
+export interface SlotRelease {
+  /** The runner crashed or was unloaded by this call: the next one needs a load. */
+  readonly isRunnerGone?: boolean;
+}
+
+/** Room for one running call. */
+export interface Slot {
+  /** The context of the runner in tokens, 0 when not known. */
+  contextLength(): number;
+  /** Whether others run on this runner or wait for it. */
+  isShared(): boolean;
+  /** Gives the slot back, exactly once. */
+  release(release?: SlotRelease): void;
+}
+
+/** Where a waiting call stands. */
+export type EntryStage =
+  | { readonly kind: "queued"; readonly ahead: number }
+  | { readonly kind: "loading"; readonly elapsedMs: number; readonly expectedMs: number | undefined };
+
+export interface QueueEntry {
+  /** Resolves with the slot; rejects with the reason given to `leave`, or when the load failed. */
+  readonly slot: Promise<Slot>;
+  stage(): EntryStage;
+  /** How long it waited while its runner was being loaded, in milliseconds. */
+  loadMs(): number;
+  /** Leaves the queue at once. Harmless after the slot was granted or refused. */
+  leave(reason: Error): void;
+}
+
+interface Waiting {
+  readonly record: RunnerRecord;
+  readonly enteredAtMs: number;
+  loadMs: number;
+  readonly grant: (slot: Slot) => void;
+  readonly refuse: (error: Error) => void;
+}
+
+/** How long calls for a loaded runner may keep the place from another runner of the same model. */
+const CLOSE_SIBLING_AFTER_MS = 10_000;
+
+export class AdmissionQueue {
+  readonly #options: AdmissionOptions;
+  readonly #deps: AdmissionDeps;
+  readonly #runners: RunnerTable;
+  /** Oldest first. */
+  readonly #waiting: Waiting[] = [];
+  #active = 0;
+  #loading: RunnerRecord | undefined;
+  #recheck: Timer | undefined;
+
+  constructor(options: AdmissionOptions, deps: AdmissionDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#runners = new RunnerTable(options.slots);
+  }
+
+  /** Takes a call in, and counts it in the same turn. Throws a DroverError when the queue is full. */
+  enter(spec: RunnerSpec): QueueEntry {
+    const record = this.#runners.touch(spec);
+    // A call whose turn it is at once never counts as waiting, so a limit of 0 means "run or refuse".
+    if (this.#waiting.length >= this.#options.queueLimit && !this.#canGrant(record)) throw this.#full(spec);
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>();
+    const entry: Waiting = { record, enteredAtMs: this.#now(), loadMs: 0, grant: resolve, refuse: reject };
+    this.#waiting.push(entry);
+    this.#serve();
+    return {
+      slot: promise,
+      stage: () => this.#stageOf(entry),
+      loadMs: () => this.#loadMsOf(entry),
+      leave: (reason) => this.#leave(entry, reason),
+    };
+  }
+
+  /** Takes over what Ollama says is loaded, see RunnerTable.reconcile. */
+  reconcile(loaded: readonly LoadedModel[], askedAtMs: number): void {
+    this.#runners.reconcile(loaded, askedAtMs);
+    this.#serve();
+  }
+
+  snapshot(): LoadSnapshot {
+    const queuedOf = (key: string): number => this.#waiting.filter((entry) => entry.record.spec.key === key).length;
+    return {
+      runners: this.#runners.snapshot(this.#now(), queuedOf),
+      queued: this.#waiting.length,
+      queueLimit: this.#options.queueLimit,
+      slotsPerRunner: this.#options.slots,
+      active: this.#active,
+    };
+  }
+
+  /** Refuses all who wait; for the end of the process. Loads and running calls end elsewhere. */
+  close(reason: Error): void {
+    for (const entry of this.#waiting.splice(0)) entry.refuse(reason);
+    this.#recheck?.cancel();
+    this.#deps.onChange();
+  }
+
+  /** Grants what can be granted, then sees to it that something loads. Runs after every change. */
+  #serve(): void {
+    for (const entry of [...this.#waiting]) if (this.#canGrant(entry.record)) this.#grant(entry);
+    this.#startLoad();
+    this.#deps.onChange();
+  }
+
+  #canGrant(record: RunnerRecord): boolean {
+    return record.state.kind === "loaded" && record.active < record.slots;
+  }
+
+  #grant(entry: Waiting): void {
+    this.#remove(entry);
+    const { record } = entry;
+    record.active++;
+    this.#active++;
+    let isReleased = false;
+    entry.grant({
+      contextLength: () => record.seen?.contextLength ?? 0,
+      isShared: () => record.active > 1 || this.#waiting.some((other) => other.record === record),
+      release: ({ isRunnerGone = false } = {}) => {
+        invariant(!isReleased, "a slot was released twice");
+        isReleased = true;
+        record.active--;
+        this.#active--;
+        if (isRunnerGone && record.state.kind === "loaded") this.#runners.chill(record);
+        this.#serve();
+      },
+    });
+  }
+
+  /** One load at a time, for the oldest call that needs one and may have it. */
+  #startLoad(): void {
+    this.#recheck?.cancel();
+    this.#recheck = undefined;
+    if (this.#loading !== undefined) return;
+    for (const entry of this.#waiting) {
+      if (entry.record.state.kind !== "cold" || !this.#mayReplaceSiblings(entry)) continue;
+      this.#load(entry.record);
+      return;
+    }
+  }
+
+  /**
+   * Ollama keeps one runner of a model at a time and drains the old one before it loads the new one, so callers with
+   * different options would make each other reload for ever. The one in memory is served as long as it has calls, for ten
+   * seconds at most; then it is closed, and the load starts when its last call has ended.
+   */
+  #mayReplaceSiblings(entry: Waiting): boolean {
+    const siblings = this.#runners.loadedSiblings(entry.record);
+    const waitsForMs = CLOSE_SIBLING_AFTER_MS - (this.#now() - entry.enteredAtMs);
+    for (const sibling of siblings) {
+      const isWanted = sibling.active > 0 || this.#waiting.some((other) => other.record === sibling);
+      if (sibling.state.kind === "loaded" && isWanted && waitsForMs > 0) {
+        this.#recheck ??= this.#deps.clock.after(waitsForMs, () => this.#serve());
+        return false;
+      }
+      if (sibling.state.kind === "loaded") sibling.state = { kind: "closing", sinceMs: sibling.state.sinceMs };
+    }
+    return siblings.every((sibling) => sibling.active === 0);
+  }
+
+  #load(record: RunnerRecord): void {
+    const startedAtMs = this.#now();
+    record.state = { kind: "loading", sinceMs: startedAtMs };
+    this.#loading = record;
+    this.#deps.load(record.spec).then(
+      (seen) => {
+        this.#loadEnded(record, startedAtMs);
+        record.state = { kind: "loaded", sinceMs: this.#now() };
+        record.lastLoadMs = this.#now() - startedAtMs;
+        record.seen = seen;
+        this.#serve();
+      },
+      (error: unknown) => {
+        this.#loadEnded(record, startedAtMs);
+        record.state = { kind: "cold" };
+        const reason = error instanceof Error ? error : new Error(String(error));
+        for (const entry of this.#waitingFor(record)) this.#leave(entry, reason);
+        this.#serve();
+      },
+    );
+  }
+
+  /** Whether it worked or not, the runner that was there before is gone. */
+  #loadEnded(record: RunnerRecord, startedAtMs: number): void {
+    this.#loading = undefined;
+    for (const sibling of this.#runners.loadedSiblings(record)) this.#runners.chill(sibling);
+    for (const entry of this.#waitingFor(record)) {
+      entry.loadMs += this.#now() - Math.max(startedAtMs, entry.enteredAtMs);
+    }
+  }
+
+  #waitingFor(record: RunnerRecord): Waiting[] {
+    return this.#waiting.filter((entry) => entry.record === record);
+  }
+
+  #leave(entry: Waiting, reason: Error): void {
+    if (!this.#remove(entry)) return;
+    entry.refuse(reason);
+    this.#serve();
+  }
+
+  #remove(entry: Waiting): boolean {
+    const index = this.#waiting.indexOf(entry);
+    if (index >= 0) this.#waiting.splice(index, 1);
+    return index >= 0;
+  }
+
+  #stageOf(entry: Waiting): EntryStage {
+    const { state, lastLoadMs } = entry.record;
+    if (state.kind === "loading")
+      return { kind: "loading", elapsedMs: this.#now() - state.sinceMs, expectedMs: lastLoadMs };
+    return { kind: "queued", ahead: Math.max(this.#waiting.indexOf(entry), 0) };
+  }
+
+  #loadMsOf(entry: Waiting): number {
+    const { state } = entry.record;
+    const isWaiting = this.#waiting.includes(entry);
+    const running =
+      isWaiting && state.kind === "loading" ? this.#now() - Math.max(state.sinceMs, entry.enteredAtMs) : 0;
+    return entry.loadMs + running;
+  }
+
+  #full(spec: RunnerSpec): DroverError {
+    const { node, queueLimit } = this.#options;
+    const message = `The queue of node "${node}" is full: ${queueLimit} calls wait for it. Try again later, or use another node.`;
+    return new DroverError("queue_full", message, { facts: { node, model: spec.model }, retryAfterMs: 1_000 });
+  }
+
+  #now(): number {
+    return this.#deps.clock.nowMs();
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * What makes two calls share a runner: the model and its load-time options. Options are compared as they were asked for;
+ * it does not know which different options Ollama treats alike.
+ */
+
+/** A model with one set of load-time options, as calls ask for it. */
+export interface RunnerSpec {
+  /** Equal keys mean the same runner. */
+  readonly key: string;
+  /** The model's canonical key; two runners with the same one cannot be loaded at once. */
+  readonly modelKey: string;
+  /** The model's name as it stands on disk. */
+  readonly model: string;
+  /** Canonical JSON of the load-time options; empty for the model's default runner. */
+  readonly optionsJson: string;
+  /** Loaded by embedding nothing instead of by an empty prompt; has one slot, whatever --slots says. */
+  readonly isEmbedding: boolean;
+}
+
+export function runnerSpec(fields: Omit<RunnerSpec, "key">): RunnerSpec {
+  return { ...fields, key: fields.optionsJson === "" ? fields.modelKey : `${fields.modelKey} ${fields.optionsJson}` };
+}

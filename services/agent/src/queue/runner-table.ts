@@ -1,0 +1,150 @@
+/**
+ * What is known of every runner on the node: its state, its slots, what Ollama says of it. Pure bookkeeping without time
+ * limits; which call goes next is decided elsewhere.
+ */
+import type { LoadedModel, RunnerSnapshot } from "../status/node-load.ts";
+import type { RunnerSpec } from "./runner-key.ts";
+
+/**
+ * - `cold`: nobody asked for it yet, or Ollama let it go.
+ * - `loading`: its load job runs.
+ * - `loaded`: the agent loaded it and Ollama still lists it.
+ * - `closing`: takes no new calls, because another runner of the same model waits for its place.
+ */
+export type RunnerState =
+  | { readonly kind: "cold" }
+  | { readonly kind: "loading"; readonly sinceMs: number }
+  | { readonly kind: "loaded"; readonly sinceMs: number }
+  | { readonly kind: "closing"; readonly sinceMs: number };
+
+export interface RunnerRecord {
+  readonly spec: RunnerSpec;
+  readonly slots: number;
+  state: RunnerState;
+  /** Slots that are busy. */
+  active: number;
+  /** How long its last load took; undefined before the first. */
+  lastLoadMs: number | undefined;
+  /** What Ollama says of it; undefined before the first look after its load. */
+  seen: LoadedModel | undefined;
+}
+
+/** Cold runners are forgotten over this, the least recently asked for first; the busy ones are bounded by queue and slots. */
+const MAX_RECORDS = 256;
+
+export class RunnerTable {
+  readonly #slotsPerRunner: number;
+  /** In the order in which they were last asked for. */
+  readonly #records = new Map<string, RunnerRecord>();
+  /** Loaded by others, by model key; known from Ollama alone. */
+  #foreign: readonly LoadedModel[] = [];
+
+  constructor(slotsPerRunner: number) {
+    this.#slotsPerRunner = slotsPerRunner;
+  }
+
+  /** The record of a runner, made when it is new. */
+  touch(spec: RunnerSpec): RunnerRecord {
+    const record = this.#records.get(spec.key) ?? {
+      spec,
+      // Ollama forces one for models that only embed (server/sched.go).
+      slots: spec.isEmbedding ? 1 : this.#slotsPerRunner,
+      state: { kind: "cold" },
+      active: 0,
+      lastLoadMs: undefined,
+      seen: undefined,
+    };
+    this.#records.delete(spec.key);
+    this.#records.set(spec.key, record);
+    this.#forgetOldest();
+    return record;
+  }
+
+  /** The other runners of the same model that are in memory. */
+  loadedSiblings(record: RunnerRecord): RunnerRecord[] {
+    const isInMemory = (other: RunnerRecord): boolean =>
+      other.state.kind === "loaded" || other.state.kind === "closing";
+    return [...this.#records.values()].filter(
+      (other) => other !== record && other.spec.modelKey === record.spec.modelKey && isInMemory(other),
+    );
+  }
+
+  /**
+   * Takes over what Ollama says is loaded. `askedAtMs` is when it was asked: a runner that was loaded since then may be
+   * missing in the answer. A busy runner is never taken for gone. Returns whether anything changed that a status shows.
+   */
+  reconcile(loaded: readonly LoadedModel[], askedAtMs: number): void {
+    const byKey = new Map(loaded.map((model) => [model.modelKey, model]));
+    for (const record of this.#records.values()) {
+      const { state } = record;
+      if (state.kind !== "loaded" && state.kind !== "closing") continue;
+      const seen = byKey.get(record.spec.modelKey);
+      if (seen !== undefined && !wasReplaced(record, seen)) record.seen = seen;
+      else if (record.active === 0 && state.sinceMs < askedAtMs) this.chill(record);
+    }
+    const own = new Set(
+      [...this.#records.values()]
+        .filter((record) => record.state.kind !== "cold")
+        .map((record) => record.spec.modelKey),
+    );
+    this.#foreign = loaded.filter((model) => !own.has(model.modelKey));
+  }
+
+  /** Marks a runner as no longer loaded. */
+  chill(record: RunnerRecord): void {
+    record.state = { kind: "cold" };
+    record.seen = undefined;
+  }
+
+  /** Loaded and loading runners, with `queuedOf` calls waiting for each, and what others loaded. */
+  snapshot(nowMs: number, queuedOf: (key: string) => number): RunnerSnapshot[] {
+    const own = [...this.#records.values()]
+      .filter((record) => record.state.kind !== "cold" || record.active > 0)
+      .map((record) => ({
+        model: record.spec.model,
+        optionsJson: record.spec.optionsJson,
+        state: record.state.kind === "cold" ? ("loaded" as const) : record.state.kind,
+        slots: record.slots,
+        active: record.active,
+        queued: queuedOf(record.spec.key),
+        seen: record.seen,
+        loadingForMs: record.state.kind === "loading" ? nowMs - record.state.sinceMs : undefined,
+        lastLoadMs: record.lastLoadMs,
+      }));
+    const foreign = this.#foreign
+      .filter(
+        (model) =>
+          ![...this.#records.values()].some((record) => isWarm(record) && record.spec.modelKey === model.modelKey),
+      )
+      .map((model) => ({
+        model: model.name,
+        optionsJson: "",
+        state: "loaded" as const,
+        slots: this.#slotsPerRunner,
+        active: 0,
+        queued: queuedOf(model.modelKey),
+        seen: model,
+        loadingForMs: undefined,
+        lastLoadMs: undefined,
+      }));
+    return [...own, ...foreign];
+  }
+
+  #forgetOldest(): void {
+    if (this.#records.size <= MAX_RECORDS) return;
+    for (const [key, record] of this.#records) {
+      if (record.state.kind !== "cold" || record.active > 0) continue;
+      this.#records.delete(key);
+      return;
+    }
+  }
+}
+
+function isWarm(record: RunnerRecord): boolean {
+  return record.state.kind !== "cold" || record.active > 0;
+}
+
+/** Another context than before means that somebody beside the agent loaded the model with other options. */
+function wasReplaced(record: RunnerRecord, seen: LoadedModel): boolean {
+  return record.seen !== undefined && record.seen.contextLength !== seen.contextLength;
+}

@@ -1,0 +1,82 @@
+/**
+ * The load part of a status: what runs and what waits, as routers read it. Built from plain facts of the queue; it does not
+ * know how they came about.
+ */
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  LearnedRatesSchema,
+  type NodeLoad,
+  NodeLoadSchema,
+  type Runner,
+  RunnerSchema,
+  RunnerState,
+} from "@drover/proto/drover/fleet/v1/fleet_pb";
+
+/** What Ollama says of a model in its memory (GET /api/ps). */
+export interface LoadedModel {
+  readonly name: string;
+  readonly modelKey: string;
+  /** Tokens per slot; 0 when Ollama does not say (before 0.10). */
+  readonly contextLength: number;
+  readonly sizeBytes: number;
+  readonly vramBytes: number;
+}
+
+export interface RunnerSnapshot {
+  readonly model: string;
+  readonly optionsJson: string;
+  readonly state: "loading" | "loaded" | "closing";
+  readonly slots: number;
+  readonly active: number;
+  readonly queued: number;
+  readonly seen: LoadedModel | undefined;
+  readonly loadingForMs: number | undefined;
+  readonly lastLoadMs: number | undefined;
+}
+
+export interface LoadSnapshot {
+  readonly runners: readonly RunnerSnapshot[];
+  readonly queued: number;
+  readonly queueLimit: number;
+  readonly slotsPerRunner: number;
+  readonly active: number;
+}
+
+/** As NodeLoad.runners promises. */
+const MAX_RUNNERS = 256;
+
+const STATES = {
+  loading: RunnerState.LOADING,
+  loaded: RunnerState.LOADED,
+  closing: RunnerState.CLOSING,
+} as const;
+
+export function buildNodeLoad(load: LoadSnapshot): NodeLoad {
+  return create(NodeLoadSchema, {
+    runners: load.runners.slice(0, MAX_RUNNERS).map(buildRunner),
+    queued: load.queued,
+    queueLimit: load.queueLimit,
+    slotsPerRunner: load.slotsPerRunner,
+    active: load.active,
+  });
+}
+
+function buildRunner(snapshot: RunnerSnapshot): Runner {
+  const runner = create(RunnerSchema, {
+    model: snapshot.model,
+    runnerOptionsJson: snapshot.optionsJson,
+    state: STATES[snapshot.state],
+    slots: snapshot.slots,
+    active: snapshot.active,
+    queued: snapshot.queued,
+    contextLength: snapshot.seen?.contextLength ?? 0,
+    sizeBytes: BigInt(snapshot.seen?.sizeBytes ?? 0),
+    vramBytes: BigInt(snapshot.seen?.vramBytes ?? 0),
+  });
+  if (snapshot.loadingForMs !== undefined) runner.loadingFor = durationFromMs(snapshot.loadingForMs);
+  if (snapshot.lastLoadMs !== undefined) {
+    runner.rates = create(LearnedRatesSchema, { loadTime: durationFromMs(snapshot.lastLoadMs) });
+  }
+  return runner;
+}

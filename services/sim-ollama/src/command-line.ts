@@ -1,5 +1,6 @@
 /** The flags of `drover-sim-ollama`: their meaning, their help and what is wrong with them. Starts nothing. */
 import { parseArgs } from "node:util";
+import type { Capability, ModelConfig } from "./model-catalog.ts";
 import type { SimOllamaOptions } from "./sim-ollama.ts";
 
 export type CommandLine =
@@ -11,7 +12,7 @@ const HELP = `Usage: drover-sim-ollama --models NAME[,NAME] [flags]
 
 An Ollama that needs no GPU and no download: it invents text at a set speed and otherwise behaves like Ollama 0.24.0.
 Every listed name answers generate and chat. Names with "embed" in them are embedding models too, names with
-"vision" take images, names with "think" think first.
+"vision" take images, names with "think" think first; NAME=completion+tools says what a model can do instead.
 
   --models NAME[,NAME]          the models it has (required)
   --listen HOST:PORT            where it listens; port 0 takes any free one (default 127.0.0.1:11434)
@@ -58,7 +59,8 @@ function readSimulation(values: Values): SimOllamaOptions {
   const models = String(values.models ?? "")
     .split(",")
     .map((name) => name.trim())
-    .filter((name) => name !== "");
+    .filter((name) => name !== "")
+    .map(readModel);
   if (models.length === 0) throw new Error("--models needs at least one name, such as --models llama3.2:1b");
   return {
     models,
@@ -70,6 +72,19 @@ function readSimulation(values: Values): SimOllamaOptions {
     answerTokens: readNumber(values, "answer-tokens", 0, { least: 0, most: 1e6, isWhole: true }),
     seed: readNumber(values, "seed", 0, { least: 0, most: 2 ** 32 - 1, isWhole: true }),
   };
+}
+
+const CAPABILITIES: readonly Capability[] = ["completion", "tools", "insert", "vision", "embedding", "thinking"];
+
+function readModel(text: string): string | ModelConfig {
+  const [name = "", list] = text.split("=");
+  if (list === undefined) return name;
+  const capabilities = list.split("+").map((word) => {
+    const known = CAPABILITIES.find((capability) => capability === word);
+    if (known === undefined) throw new Error(`--models: a model can do ${CAPABILITIES.join(", ")}, but not "${word}"`);
+    return known;
+  });
+  return { name, capabilities };
 }
 
 interface Range {

@@ -51,10 +51,10 @@ export async function* runCompletion(task: CompletionTask, pace: Pace): AsyncGen
   task.onPhase("queued");
   const slot = await task.runner.acquireSlot(tokens, task.signal);
   if (slot === undefined) throw ended(task);
-  const stop = AbortSignal.any([task.signal, task.runner.death]);
-  const prefillMs = await prefill(task, pace, slot, tokens.length, stop);
+  const run = { task, pace, stop: AbortSignal.any([task.signal, task.runner.death]), promptTokens: tokens.length };
+  const prefillMs = await prefill(run, slot);
   try {
-    yield* decode(task, pace, stop, task.openWriter(prompt), { promptTokens: tokens.length, prefillMs });
+    yield* decode(run, task.openWriter(prompt), prefillMs);
   } finally {
     slot.release();
   }
@@ -71,14 +71,16 @@ function fitPrompt(task: CompletionTask): { prompt: string; tokens: readonly str
   return { prompt: kept.join(""), tokens: kept };
 }
 
+interface Run {
+  readonly task: CompletionTask;
+  readonly pace: Pace;
+  /** The caller left or the runner died. */
+  readonly stop: AbortSignal;
+  readonly promptTokens: number;
+}
+
 /** After a cancel the slot stays taken until the prefill would have ended: 0.24.0 does not stop it. */
-async function prefill(
-  task: CompletionTask,
-  pace: Pace,
-  slot: Slot,
-  promptTokens: number,
-  stop: AbortSignal,
-): Promise<number> {
+async function prefill({ task, pace, stop, promptTokens }: Run, slot: Slot): Promise<number> {
   task.onPhase("prefill");
   const startMs = pace.clock.nowMs();
   const fresh = Math.max(promptTokens - slot.cachedTokens, 1);
@@ -91,17 +93,12 @@ async function prefill(
   throw ended(task);
 }
 
-async function* decode(
-  task: CompletionTask,
-  pace: Pace,
-  stop: AbortSignal,
-  writer: Writer,
-  prompt: { promptTokens: number; prefillMs: number },
-): AsyncGenerator<CompletionEvent> {
+async function* decode(run: Run, writer: Writer, prefillMs: number): AsyncGenerator<CompletionEvent> {
+  const { task, pace, stop, promptTokens } = run;
   task.onPhase("decode");
   const startMs = pace.clock.nowMs();
   const filter = createStopFilter(task.options.stop);
-  const limit = tokenLimit(task, prompt.promptTokens);
+  const limit = tokenLimit(task, promptTokens);
   let tokens = 0;
   let reason: "stop" | "length" | undefined;
   while (reason === undefined) {
@@ -118,7 +115,7 @@ async function* decode(
   }
   const held = filter.flush();
   if (held !== "") yield { kind: "text", text: held };
-  const metrics = { ...prompt, tokens, decodeMs: pace.clock.nowMs() - startMs };
+  const metrics = { promptTokens, prefillMs, tokens, decodeMs: pace.clock.nowMs() - startMs };
   yield { kind: "done", reason, metrics };
 }
 

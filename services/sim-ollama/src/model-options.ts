@@ -94,7 +94,10 @@ export function areRunnerOptionsEqual(loaded: RunnerOptions, wanted: RunnerOptio
 function checkType(key: string, value: unknown): void {
   const type = OPTION_TYPES[key];
   if (type === undefined || value === null) return;
-  if (type === "array") return checkArray(key, value);
+  if (type === "array") {
+    checkArray(key, value);
+    return;
+  }
   const expected = type === "boolean" ? "boolean" : "number";
   if (typeof value !== expected) throw new OllamaError(500, `option "${key}" must be of type ${type}`);
 }

@@ -14,7 +14,7 @@ export interface Reply {
   /** True once a status line has gone out. */
   hasStarted(): boolean;
   json(status: number, body: object): void;
-  text(status: number, body: string): void;
+  text(status: number, body: string, headers?: Readonly<Record<string, string>>): void;
   empty(status: number): void;
   /** One line of a stream; resolves when there is room for the next. */
   line(value: object): Promise<void>;
@@ -41,8 +41,8 @@ export function createReply({ response, record, clock }: ReplyContext, plan: () 
   const whole = (status: number, type: string | undefined, body: string): void => {
     if (response.destroyed || response.headersSent) return;
     response.writeHead(status, {
-      ...(type === undefined ? {} : { "content-type": type }),
-      "content-length": Buffer.byteLength(body),
+      ...(type === undefined ? {} : { "Content-Type": type }),
+      "Content-Length": Buffer.byteLength(body),
     });
     response.end(body);
   };
@@ -52,9 +52,12 @@ export function createReply({ response, record, clock }: ReplyContext, plan: () 
     hasStarted: () => response.headersSent,
     json: (status, body) => {
       record.chunk();
-      whole(status, "application/json; charset=utf-8", JSON.stringify(body));
+      whole(status, "application/json; charset=utf-8", goJson(body));
     },
-    text: (status, body) => whole(status, "text/plain", body),
+    text: (status, body, headers = {}) => {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      whole(status, "text/plain", body);
+    },
     empty: (status) => whole(status, undefined, ""),
     line: (value) => {
       record.chunk();
@@ -78,7 +81,7 @@ function createLineWriter(response: ServerResponse, clock: Clock, closed: AbortS
   let held: Buffer[] = [];
   const start = (): void => {
     if (!response.headersSent && !response.destroyed)
-      response.writeHead(200, { "content-type": "application/x-ndjson" });
+      response.writeHead(200, { "Content-Type": "application/x-ndjson" });
   };
   const send = async (bytes: Buffer): Promise<void> => {
     if (closed.aborted || bytes.length === 0) return;
@@ -95,7 +98,7 @@ function createLineWriter(response: ServerResponse, clock: Clock, closed: AbortS
       const huge = isFirst ? plan?.get("huge-line") : undefined;
       isFirst = false;
       const padded = huge === undefined ? value : { ...value, sim_padding: "x".repeat(huge.bytes) };
-      const bytes = Buffer.from(`${JSON.stringify(padded)}\n`);
+      const bytes = Buffer.from(`${goJson(padded)}\n`);
       const split = plan?.get("split-lines");
       if (split !== undefined) {
         const at = splitPoint(bytes);
@@ -113,6 +116,14 @@ function createLineWriter(response: ServerResponse, clock: Clock, closed: AbortS
       response.end();
     },
   };
+}
+
+/** As Go writes JSON: characters that HTML could mistake are escaped. */
+function goJson(value: object): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Inside the first character outside ASCII, else in the middle. */

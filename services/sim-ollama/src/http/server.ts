@@ -40,7 +40,9 @@ async function serve(request: IncomingMessage, response: ServerResponse, simulat
   if (method === "OPTIONS") return reply.empty(204);
   if (entry === undefined) return reply.text(404, "404 page not found");
   const route = entry.methods[method];
-  if (route === undefined) return reply.text(405, "405 method not allowed");
+  if (route === undefined) {
+    return reply.text(405, "405 method not allowed", { Allow: Object.keys(entry.methods).join(", ") });
+  }
   try {
     const body = method === "GET" || method === "HEAD" ? "" : await readBody(request);
     record.body(body);

@@ -131,7 +131,8 @@ export function complete(
       options,
       isTruncating: input.request.isTruncating,
       isShifting: input.request.isShifting,
-      openWriter: (prompt) => openWriter(input, prompt, schema, exchange, simulation),
+      openWriter: (prompt) =>
+        exchange.plan.get("repeat") ? REPEATING : openWriter({ ...input, prompt }, schema, simulation),
       signal: exchange.reply.signal,
       onPhase: (phase) => exchange.record.phase(phase),
       extraPrefillMs: exchange.plan.get("slow-first-token")?.delayMs ?? 0,
@@ -145,15 +146,11 @@ export function complete(
   });
 }
 
-function openWriter(
-  input: CompletionInput,
-  prompt: string,
-  schema: JsonObject | undefined,
-  exchange: Exchange,
-  simulation: Simulation,
-): Writer {
-  if (exchange.plan.get("repeat") !== undefined) return { next: () => " again" };
-  const voice = voiceOf(input, prompt, simulation);
+const REPEATING: Writer = { next: () => " again" };
+
+function openWriter(input: CompletionInput, schema: JsonObject | undefined, simulation: Simulation): Writer {
+  const { prompt } = input;
+  const voice = voiceOf(input, simulation);
   const script = input.script ?? (schema && writeJson(schema, voice + prompt));
   if (script !== undefined) return scriptedWriter(script);
   const isThinking = input.model.capabilities.includes("thinking");
@@ -170,7 +167,7 @@ function scriptedWriter(script: string): Writer {
  * At temperature 0 the text follows from seed, model and prompt alone. Above it a request's `seed` repeats an answer,
  * but a continuation of it differs, as with a real sampler: hence the length of the prompt.
  */
-function voiceOf({ model, loaded: { options } }: CompletionInput, prompt: string, simulation: Simulation): string {
+function voiceOf({ model, prompt, loaded: { options } }: CompletionInput, simulation: Simulation): string {
   const base = `${simulation.settings.seed}|${model.key}`;
   if (options.temperature === 0) return base;
   const sampling = options.seed >= 0 ? `${options.seed}|${prompt.length}` : String(simulation.rng.next());

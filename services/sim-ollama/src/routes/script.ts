@@ -1,11 +1,12 @@
 /**
- * The simulator's own routes, which no Ollama has: `/sim/faults` to break it while it runs and `/sim/requests` to see
- * what came in. Neither is in the request log, and no fault meets them.
+ * The simulator's own routes, which no Ollama has: `/sim/faults` and `/sim/crash` to break it while it runs,
+ * `/sim/requests` to see what came in. None is in the request log, and no fault meets them.
  */
 import { faultListSchema } from "../faults.ts";
-import { isObject, parseBody } from "../http/request-body.ts";
-import { OllamaError } from "../ollama-error.ts";
+import { fieldReader, parseBody } from "../http/request-body.ts";
+import { modelNotFound, OllamaError } from "../ollama-error.ts";
 import type { Exchange, Simulation } from "../simulation.ts";
+import { findModel } from "./inference.ts";
 
 export function listFaults({ reply }: Pick<Exchange, "reply">, { faults }: Simulation): void {
   reply.json(200, { faults: faults.list() });
@@ -14,7 +15,7 @@ export function listFaults({ reply }: Pick<Exchange, "reply">, { faults }: Simul
 /** Replaces all faults by those of the body: `{"faults": [...]}` . */
 export function putFaults({ body, reply }: Exchange, simulation: Simulation): void {
   const given = parseBody(body, "Faults");
-  const parsed = faultListSchema.safeParse(isObject(given) ? given["faults"] : undefined);
+  const parsed = faultListSchema.safeParse(given["faults"]);
   if (!parsed.success) {
     const words = parsed.error.issues.map((issue) => `${issue.path.join(".") || "faults"}: ${issue.message}`);
     throw new OllamaError(400, `not a list of faults: ${words.join("; ")}`);
@@ -26,6 +27,17 @@ export function putFaults({ body, reply }: Exchange, simulation: Simulation): vo
 export function clearFaults({ reply }: Exchange, { faults }: Simulation): void {
   faults.replace([]);
   reply.json(200, { faults: [] });
+}
+
+/** `{"model": NAME}` kills that model's runner, `{}` Ollama itself; running requests end as they would. */
+export function crash({ body, reply }: Exchange, simulation: Simulation): void {
+  const requested = fieldReader(body === "" ? {} : parseBody(body, "Crash"), "Crash").text("model");
+  if (requested === "") {
+    simulation.crash();
+    return;
+  }
+  simulation.scheduler.killRunner(findModel(requested, simulation, modelNotFound(requested)));
+  reply.json(200, {});
 }
 
 export function listRequests({ reply }: Exchange, { log }: Simulation): void {

@@ -5,7 +5,7 @@ import { chat } from "./chat.ts";
 import { embed, embeddings } from "./embed.ts";
 import { generate } from "./generate.ts";
 import { ps, root, show, tags, version } from "./inventory.ts";
-import { clearFaults, clearRequests, listFaults, listRequests, putFaults } from "./script.ts";
+import { clearFaults, clearRequests, crash, listFaults, listRequests, putFaults } from "./script.ts";
 
 export interface RouteEntry {
   /** What faults call it; undefined for the simulator's own routes. */
@@ -24,5 +24,6 @@ export const ROUTES: ReadonlyMap<string, RouteEntry> = new Map<string, RouteEntr
   ["/api/embed", { endpoint: "embed", methods: { POST: embed } }],
   ["/api/embeddings", { endpoint: "embeddings", methods: { POST: embeddings } }],
   ["/sim/faults", { endpoint: undefined, methods: { GET: listFaults, PUT: putFaults, DELETE: clearFaults } }],
+  ["/sim/crash", { endpoint: undefined, methods: { POST: crash } }],
   ["/sim/requests", { endpoint: undefined, methods: { GET: listRequests, DELETE: clearRequests } }],
 ]);

@@ -177,7 +177,10 @@ export class Scheduler {
   #leave(entry: Entry): void {
     entry.users -= 1;
     if (entry.users > 0) return;
-    if (entry.keepAliveMs <= 0) return this.#unload(entry);
+    if (entry.keepAliveMs <= 0) {
+      this.#unload(entry);
+      return;
+    }
     entry.timer?.cancel();
     entry.timer = this.#options.clock.after(entry.keepAliveMs, () => this.#unload(entry));
     entry.expiresAtMs = this.#options.clock.wallMs() + entry.keepAliveMs;

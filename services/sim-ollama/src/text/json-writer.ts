@@ -24,31 +24,34 @@ export const FREE_JSON_SCHEMA: Schema = {
 
 /** `seed` picks the values: equal seeds give equal text. */
 export function writeJson(schema: Schema, seed: string): string {
-  return JSON.stringify(value(schema, { schema, seed }, "$", 0));
+  return JSON.stringify(value(schema, { root: schema, seed, path: "$", depth: 0 }));
 }
 
-interface Context {
-  readonly schema: Schema;
+interface Place {
+  readonly root: Schema;
   readonly seed: string;
+  /** Where in the value, as `$.topics[1]`. */
+  readonly path: string;
+  readonly depth: number;
 }
 
-function value(schema: Schema, context: Context, path: string, depth: number): Json {
-  if (depth > DEEPEST) return null;
-  const dice = mixHash(hashText(path, hashText(context.seed, 0x811c9dc5)));
+function value(schema: Schema, place: Place): Json {
+  if (place.depth > DEEPEST) return null;
+  const dice = mixHash(hashText(place.path, hashText(place.seed, 0x811c9dc5)));
   if ("const" in schema) return schema["const"] as Json;
   const options = schema["enum"];
   if (Array.isArray(options) && options.length > 0) return options[dice % options.length] as Json;
-  const inner = alternative(schema, context, dice);
-  if (inner !== undefined) return value(inner, context, path, depth + 1);
-  return ofType(typeOf(schema, dice), schema, context, path, depth, dice);
+  const inner = alternative(schema, place.root, dice);
+  if (inner !== undefined) return value(inner, { ...place, depth: place.depth + 1 });
+  return ofType(typeOf(schema, dice), schema, place, dice);
 }
 
-function ofType(type: string, schema: Schema, context: Context, path: string, depth: number, dice: number): Json {
+function ofType(type: string, schema: Schema, place: Place, dice: number): Json {
   switch (type) {
     case "object":
-      return objectValue(schema, context, path, depth);
+      return objectValue(schema, place);
     case "array":
-      return arrayValue(schema, context, path, depth, dice);
+      return arrayValue(schema, place, dice);
     case "integer":
       return integerIn(schema, dice);
     case "number":
@@ -62,9 +65,9 @@ function ofType(type: string, schema: Schema, context: Context, path: string, de
   }
 }
 
-function alternative(schema: Schema, context: Context, dice: number): Schema | undefined {
+function alternative(schema: Schema, root: Schema, dice: number): Schema | undefined {
   const reference = schema["$ref"];
-  if (typeof reference === "string") return resolve(reference, context.schema);
+  if (typeof reference === "string") return resolve(reference, root);
   for (const keyword of ["anyOf", "oneOf", "allOf"]) {
     const choices = schema[keyword];
     if (Array.isArray(choices) && choices.length > 0) return asSchema(choices[dice % choices.length]);
@@ -88,19 +91,23 @@ function typeOf(schema: Schema, dice: number): string {
   return schema["items"] === undefined ? "string" : "array";
 }
 
-function objectValue(schema: Schema, context: Context, path: string, depth: number): Json {
+function objectValue(schema: Schema, place: Place): Json {
   const result: Record<string, Json> = {};
   for (const [name, property] of Object.entries(asSchema(schema["properties"]))) {
-    result[name] = value(asSchema(property), context, `${path}.${name}`, depth + 1);
+    result[name] = value(asSchema(property), inside(place, `.${name}`));
   }
   return result;
 }
 
-function arrayValue(schema: Schema, context: Context, path: string, depth: number, dice: number): Json {
+function arrayValue(schema: Schema, place: Place, dice: number): Json {
   const least = numberOr(schema["minItems"], 1);
   const most = numberOr(schema["maxItems"], Math.max(least, 3));
   const length = Math.min(least + (dice % (most - least + 1)), 64);
-  return Array.from({ length }, (_, i) => value(asSchema(schema["items"]), context, `${path}[${i}]`, depth + 1));
+  return Array.from({ length }, (_, i) => value(asSchema(schema["items"]), inside(place, `[${i}]`)));
+}
+
+function inside(place: Place, step: string): Place {
+  return { ...place, path: place.path + step, depth: place.depth + 1 };
 }
 
 function integerIn(schema: Schema, dice: number): number {

@@ -3,7 +3,7 @@
  * counts have the right order of magnitude and a piece never splits a character.
  */
 
-const PIECE = /<\|?\/?[a-z_]{1,24}\|?>| ?\p{Extended_Pictographic}| ?\p{L}[\p{L}\p{M}'’]{0,11}|\d{1,3}|[ \t]+|\n+|./gsu;
+const PIECE = /<\|?\/?[a-z_]{1,24}\|?>| ?\p{Extended_Pictographic}| ?\p{L}[\p{L}\p{M}'’]{0,11}|\d|[ \t]+|\n+|./gsu;
 
 /** The size of the vocabulary that the ids of tokens are drawn from. */
 const VOCABULARY_SIZE = 49_152;

@@ -39,22 +39,27 @@ export function createToolCallParser(tools: readonly Tool[]): ToolCallParser {
       if (isPlain) return { text };
       held += text;
       const start = held.trimStart().charAt(0);
-      if (start === "" || start === "{") {
-        const call = parseCall(held, tools);
-        if (call === undefined) return { text: "" };
-        held = "";
-        isPlain = true;
-        return { text: "", call };
-      }
+      if (start === "" || (start === "{" && !isBalanced(held))) return { text: "" };
       isPlain = true;
-      return { text: held };
+      const call = parseCall(held, tools);
+      return call === undefined ? { text: held } : { text: "", call };
     },
     flush: () => (isPlain ? "" : held),
   };
 }
 
+/** Counts braces without regard to strings, as Ollama does. */
+function isBalanced(text: string): boolean {
+  let depth = 0;
+  for (const character of text) {
+    if (character === "{") depth += 1;
+    if (character === "}") depth -= 1;
+    if (character === "}" && depth === 0) return true;
+  }
+  return false;
+}
+
 function parseCall(text: string, tools: readonly Tool[]): ToolCall | undefined {
-  if (!text.trimEnd().endsWith("}")) return undefined;
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,0 +1,18 @@
+import { describe } from "vitest";
+import { describeOllama } from "../src/ollama.contract.ts";
+import { requireRealOllama, startRealOllama } from "../src/real-ollama.ts";
+
+describe.runIf(requireRealOllama())("with the real program", () => {
+  describeOllama("the real Ollama", async () => {
+    const ollama = await startRealOllama();
+    return {
+      url: ollama.url,
+      chat: ollama.models.chat,
+      tools: ollama.models.tools,
+      crashRunner: async () => {
+        for (const pid of await ollama.runnerPids()) process.kill(pid, "SIGKILL");
+      },
+      close: ollama.close,
+    };
+  });
+});

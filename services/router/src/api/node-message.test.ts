@@ -1,0 +1,104 @@
+import { create } from "@bufbuild/protobuf";
+import { SimClock, silentLogger } from "@drover/platform";
+import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
+import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
+import { Fleet, LeaseLedger } from "@drover/routing";
+import { describe, expect, it } from "vitest";
+import { toNodeMessage, toNodeMessages } from "./node-message.ts";
+
+type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
+
+function build() {
+  const clock = new SimClock();
+  const reports = new Map<string, Report>();
+  const fleet = new Fleet({
+    clock,
+    log: silentLogger,
+    sources: ["static"],
+    openLink: (endpoint, report) => {
+      reports.set(endpoint, report);
+      return { close: () => reports.delete(endpoint) };
+    },
+  });
+  const ledger = new LeaseLedger();
+  const facts = () => ({
+    snapshot: fleet.snapshot,
+    members: fleet.members(),
+    nowMs: clock.nowMs(),
+    ownAttempts: (id: string) => ledger.openLeases(id),
+  });
+  const attach = (endpoint: string, id: string, name = id): void => {
+    const welcome = create(WelcomeSchema, { node: { id, name, incarnation: endpoint }, routerSecret: "s" });
+    reports.get(endpoint)?.({ kind: "welcomed", welcome, atMs: clock.nowMs() });
+  };
+  const status = (endpoint: string, parts: Parameters<typeof create<typeof StatusSchema>>[1] = {}): void =>
+    reports.get(endpoint)?.({ kind: "status", status: create(StatusSchema, parts), atMs: clock.nowMs() });
+  const whole = { condition: { isOllamaReachable: true }, load: {}, inventory: { isComplete: true } };
+  const lose = (endpoint: string, reason: string): void =>
+    reports.get(endpoint)?.({ kind: "lost", reason, atMs: clock.nowMs() });
+  const members = (...endpoints: string[]): void =>
+    fleet.apply("static", { kind: "reset", members: endpoints.map((endpoint) => ({ endpoint })) });
+  return { clock, fleet, ledger, facts, attach, status, whole, lose, members };
+}
+
+describe("a node as RouterService shows it", () => {
+  it("is an endpoint that connects until its first failure, and unreachable with the reason after it", () => {
+    const { members, lose, facts } = build();
+    members("a:1");
+    expect(toNodeMessages(facts())).toMatchObject([
+      { endpoint: "a:1", availability: NodeAvailability.CONNECTING, detail: "its agent has not answered yet" },
+    ]);
+    lose("a:1", "nothing listens");
+    expect(toNodeMessages(facts())).toMatchObject([
+      { endpoint: "a:1", availability: NodeAvailability.UNREACHABLE, detail: "nothing listens", sources: ["static"] },
+    ]);
+    expect(toNodeMessages(facts())[0]?.identity).toBeUndefined();
+  });
+
+  it("counts the age of its status from the last heartbeat, which changes nothing else", () => {
+    const { members, attach, status, whole, facts, clock } = build();
+    members("a:1");
+    attach("a:1", "one");
+    status("a:1", whole);
+    const before = facts().snapshot;
+    clock.advance(900);
+    status("a:1");
+    clock.advance(250);
+    expect(facts().snapshot).toBe(before);
+    expect(toNodeMessage("one", facts())?.statusAge).toMatchObject({ seconds: 0n, nanos: 250_000_000 });
+  });
+
+  it("keeps what was known of a node that was lost, with its age", () => {
+    const { members, attach, status, whole, lose, facts, clock } = build();
+    members("a:1");
+    attach("a:1", "one");
+    status("a:1", whole);
+    lose("a:1", "the connection to its agent was lost");
+    clock.advance(2_000);
+    expect(toNodeMessage("one", facts())).toMatchObject({
+      availability: NodeAvailability.UNREACHABLE,
+      detail: "the connection to its agent was lost",
+      statusAge: { seconds: 2n },
+      inventory: { isComplete: true },
+    });
+  });
+
+  it("has every endpoint's source, and this router's own attempts", () => {
+    const { fleet, members, attach, status, whole, ledger, facts } = build();
+    members("a:1");
+    fleet.apply("other", { kind: "upsert", member: { endpoint: "b:1" } });
+    attach("a:1", "one");
+    status("a:1", whole);
+    const [node] = facts().snapshot.nodes;
+    if (node === undefined) throw new Error("no node");
+    const lease = ledger.open(node);
+    expect(toNodeMessage("one", facts())).toMatchObject({ ownAttempts: 1, sources: ["static"] });
+    lease.end();
+    expect(toNodeMessage("one", facts())?.ownAttempts).toBe(0);
+    expect(toNodeMessages(facts()).map((each) => each.sources)).toEqual([["static"], ["other"]]);
+  });
+
+  it("is nobody when it has left the fleet", () => {
+    expect(toNodeMessage("gone", build().facts())).toBeUndefined();
+  });
+});

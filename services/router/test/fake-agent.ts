@@ -1,0 +1,173 @@
+/**
+ * An agent for tests of the router in one process: real sockets and the real contract, with answers that the test scripts.
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { adminGuard, type DroverError, type Listener, openListener, silentLogger, systemClock } from "@drover/platform";
+import { AgentService, type AttachResponse, AttachResponseSchema } from "@drover/proto/drover/agent/v1/agent_pb";
+import {
+  ModelInventorySchema,
+  type NodeCondition,
+  NodeConditionSchema,
+  NodeIdentitySchema,
+  NodeLoadSchema,
+} from "@drover/proto/drover/fleet/v1/fleet_pb";
+import {
+  type ChatRequest,
+  type ChatResponseSchema,
+  type GenerateResponseSchema,
+  InferenceService,
+} from "@drover/proto/drover/inference/v1/inference_pb";
+
+export interface FakeAgentOptions {
+  readonly id: string;
+  readonly name?: string;
+  readonly models?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly incarnation?: string;
+  readonly token?: string;
+  /** What Chat answers; default two chunks and `done`. */
+  readonly chat?: (
+    request: ChatRequest,
+    context: HandlerContext,
+  ) => AsyncIterable<MessageInitShape<typeof ChatResponseSchema>>;
+}
+
+export interface FakeAgent {
+  readonly address: string;
+  /** Calls of InferenceService that arrived. */
+  readonly calls: number;
+  /** The headers of the last one. */
+  readonly lastHeaders: Headers | undefined;
+  /** Makes this what every following status says, and tells it. */
+  setCondition(condition: { isDraining?: boolean; isOllamaReachable?: boolean }): void;
+  /** Ends it as a process that was killed. */
+  kill(): void;
+}
+
+const HEARTBEAT_MS = 500;
+
+export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAgent> {
+  const watchers = new Set<() => void>();
+  let condition = create(NodeConditionSchema, { isOllamaReachable: true, ollamaVersion: "0.24.0" });
+  let calls = 0;
+  let lastHeaders: Headers | undefined;
+  const setCondition = (change: Partial<NodeCondition>): void => {
+    condition = create(NodeConditionSchema, { ...condition, ...change });
+    for (const wake of watchers) wake();
+  };
+  const note = (context: HandlerContext): void => {
+    calls++;
+    lastHeaders = context.requestHeader;
+  };
+  const listener: Listener = await openListener({
+    listen: "127.0.0.1:0",
+    isInsecureAllowed: false,
+    allowHosts: [],
+    corsOrigins: [],
+    log: silentLogger,
+    clock: systemClock,
+    interceptors: [
+      adminGuard({
+        methods: [AgentService.method.drain, AgentService.method.resume],
+        ...(options.token === undefined ? {} : { token: options.token }),
+      }),
+    ],
+    routes: (router) => {
+      router.service(AgentService, {
+        attach: (_requests, context) => statuses(options, () => condition, watchers, context.signal),
+        drain: ({ reason }) => {
+          setCondition({ isDraining: true, drainReason: reason });
+          return { condition };
+        },
+        resume: () => {
+          setCondition({ isDraining: false, drainReason: "" });
+          return { condition };
+        },
+      });
+      router.service(InferenceService, {
+        chat: (request, context) => {
+          note(context);
+          return (options.chat ?? twoTokens)(request, context);
+        },
+        generate: (_request, context) => {
+          note(context);
+          return twoGenerated();
+        },
+        embed: (request, context) => {
+          note(context);
+          return { embeddings: request.input.map(() => ({ values: [1, 2, 3] })) };
+        },
+      });
+    },
+  });
+  return {
+    address: listener.address,
+    get calls() {
+      return calls;
+    },
+    get lastHeaders() {
+      return lastHeaders;
+    },
+    setCondition,
+    kill: () => listener.destroy(),
+  };
+}
+
+export async function* twoTokens(): AsyncGenerator<MessageInitShape<typeof ChatResponseSchema>> {
+  yield { event: { case: "chunk", value: { message: { role: "assistant", content: "Hello" } } } };
+  yield { event: { case: "chunk", value: { message: { role: "assistant", content: " world" } } } };
+  yield { event: { case: "done", value: { completion: { doneReason: "stop" } } } };
+}
+
+/** A stream that ends with `error` before anything else. */
+export async function* failsWith(error: DroverError): AsyncGenerator<never> {
+  yield* [];
+  throw error;
+}
+
+async function* twoGenerated(): AsyncGenerator<MessageInitShape<typeof GenerateResponseSchema>> {
+  yield { event: { case: "chunk", value: { response: "Hello" } } };
+  yield { event: { case: "done", value: { completion: { doneReason: "stop" } } } };
+}
+
+async function* statuses(
+  options: FakeAgentOptions,
+  condition: () => NodeCondition,
+  watchers: Set<() => void>,
+  signal: AbortSignal,
+): AsyncGenerator<AttachResponse> {
+  const { id, name = id, incarnation = `${id}-1`, labels = {} } = options;
+  const node = create(NodeIdentitySchema, { id, name, incarnation, version: "0", labels, baseWeight: 100 });
+  const inventory = create(ModelInventorySchema, {
+    isComplete: true,
+    models: (options.models ?? ["llama3.2:1b"]).map((model) => ({
+      name: model,
+      digest: "d".repeat(64),
+      sizeBytes: 1_000n,
+      contextLength: 4096,
+      capabilities: [...(options.capabilities ?? ["completion", "embedding"])],
+    })),
+  });
+  const load = create(NodeLoadSchema, { queueLimit: 10, slotsPerRunner: 1 });
+  yield create(AttachResponseSchema, { event: { case: "welcome", value: { node, routerSecret: `secret-of-${id}` } } });
+  let sequence = 0n;
+  while (!signal.aborted) {
+    sequence++;
+    const parts = sequence === 1n ? { inventory, load } : {};
+    yield create(AttachResponseSchema, {
+      event: { case: "status", value: { sequence, condition: condition(), ...parts } },
+    });
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        timer.cancel();
+        watchers.delete(wake);
+        resolve();
+      };
+      const timer = systemClock.after(HEARTBEAT_MS, wake);
+      watchers.add(wake);
+      signal.addEventListener("abort", wake, { once: true });
+    });
+  }
+}

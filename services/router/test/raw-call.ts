@@ -1,0 +1,62 @@
+/**
+ * A gRPC call on the bare HTTP/2 frames, for what client libraries hide: which frames came, and with which flags.
+ */
+import http2, { type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+
+export interface RawAnswer {
+  readonly headers: IncomingHttpHeaders;
+  /** The first HEADERS frame ended the stream: a true Trailers-Only answer. */
+  readonly isTrailersOnly: boolean;
+  readonly trailers: IncomingHttpHeaders | undefined;
+  readonly data: Buffer;
+  readonly rstCode: number | undefined;
+}
+
+/** One message with its 5-byte prefix. */
+export function framed(message: Uint8Array, flag = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flag;
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** `method` as "Chat". Sends `body` as it is; resolves when the stream has closed. */
+export async function rawCall(
+  address: string,
+  method: string,
+  body: Uint8Array,
+  headers: OutgoingHttpHeaders = {},
+): Promise<RawAnswer> {
+  const session = http2.connect(`http://${address}`);
+  session.on("error", () => undefined);
+  try {
+    return await new Promise((resolve) => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": `/drover.inference.v1.InferenceService/${method}`,
+        "content-type": "application/grpc",
+        te: "trailers",
+        ...headers,
+      });
+      let answer: IncomingHttpHeaders = {};
+      let isTrailersOnly = false;
+      let trailers: IncomingHttpHeaders | undefined;
+      const data: Buffer[] = [];
+      stream.on("error", () => undefined);
+      stream.on("response", (received, flags) => {
+        answer = received;
+        isTrailersOnly = (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      });
+      stream.on("trailers", (received) => {
+        trailers = received;
+      });
+      stream.on("data", (chunk: Buffer) => data.push(chunk));
+      stream.on("close", () =>
+        resolve({ headers: answer, isTrailersOnly, trailers, data: Buffer.concat(data), rstCode: stream.rstCode }),
+      );
+      stream.end(body);
+    });
+  } finally {
+    session.close();
+  }
+}

@@ -18,6 +18,7 @@ import {
   parseHostPort,
   type Rng,
   randomId,
+  readAdminToken,
   reflectionRoutes,
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
@@ -67,6 +68,7 @@ export interface Router {
 /** Resolves when the router listens. Rejects with a ConfigError where a port is taken or an address is not allowed. */
 export async function buildRouter(config: RouterConfig, surroundings: RouterSurroundings): Promise<Router> {
   const { clock, log, lifecycle } = surroundings;
+  const token = readAdminToken(config.adminTokenFile);
   holdStateDir(config, surroundings);
   const { fleet, ledger, relay } = buildDataPath(config, surroundings);
   const health = new HealthRegistry();
@@ -85,19 +87,14 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log };
   const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness });
   lifecycle.onStop("operators' listener", () => ops.close());
-  const agents = createAgentAdmin({ clock, token: config.adminToken });
+  const agents = createAgentAdmin({ clock, token });
   listener = await openListener({
     ...shared,
     listen: config.listen,
     corsOrigins: config.corsOrigins,
     clock,
     relay,
-    interceptors: [
-      adminGuard({
-        methods: CHANGING_METHODS,
-        ...(config.adminToken === undefined ? {} : { token: config.adminToken }),
-      }),
-    ],
+    interceptors: [adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) })],
     routes: (router) => {
       router.service(InferenceService, INFERENCE_BESIDE_GRPC);
       router.service(RouterService, createRouterService({ clock, fleet, ledger, agents }));

@@ -1,28 +1,24 @@
 /**
  * The flags of `drover-router`: their meaning, defaults and limits. It starts nothing.
  */
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import {
   type ConfigOf,
+  commonOptions,
   defineConfig,
   durationMs,
   hostPort,
-  hostPortText,
-  LOG_LEVELS,
   listOption,
   oneOf,
   option,
   origin,
-  switchOption,
-  text,
-  textSchema,
 } from "@drover/platform";
 import { POLICY_NAMES } from "@drover/routing";
 import { VERSION } from "./version.ts";
 
 /** Where agents listen unless they are told otherwise. */
 const AGENT_PORT = 50_052;
+
+const common = commonOptions({ listen: "127.0.0.1:50051", opsListen: "127.0.0.1:50059", program: "router" });
 
 export const routerConfig = defineConfig({
   name: "drover-router",
@@ -33,49 +29,22 @@ export const routerConfig = defineConfig({
     "drover-router --nodes gpu-1:50052,gpu-2:50052 --policy least-connections",
     "drover-router --listen 0.0.0.0:50051 --insecure --nodes gpu-1:50052",
   ],
+  // One by one: a router has no labels that anybody could ask for.
   options: {
-    listen: option({
-      flag: "listen",
-      value: "HOST:PORT",
-      schema: hostPortText(),
-      default: "127.0.0.1:50051",
-      group: "Network",
-      help: "Where callers reach this router; port 0 takes any free one.",
-    }),
-    opsListen: option({
-      flag: "ops-listen",
-      value: "HOST:PORT",
-      schema: hostPortText(),
-      default: "127.0.0.1:50059",
-      group: "Network",
-      help: "Where operators reach /healthz and /readyz.",
-    }),
-    advertise: option({
-      flag: "advertise",
-      value: "HOST:PORT",
-      schema: hostPortText(),
-      defaultHelp: "the address that it listens on",
-      group: "Network",
-      help: "The address that this router tells as its own when it is ready, where --listen names none that others can use.",
-    }),
-    isInsecure: switchOption({
-      flag: "insecure",
-      group: "Network",
-      help: "Allows to listen without TLS on addresses that other machines reach.",
-    }),
-    allowHosts: listOption({
-      flag: "allow-host",
-      value: "NAME",
-      schema: text(),
-      group: "Network",
-      help: "A host name that HTTP/1.1 callers may use for this router, beside localhost and IP addresses.",
-    }),
+    listen: common.listen,
+    opsListen: common.opsListen,
+    advertise: common.advertise,
+    name: common.name,
+    stateDir: common.stateDir,
+    isInsecure: common.isInsecure,
+    adminTokenFile: common.adminTokenFile,
+    allowHosts: common.allowHosts,
     corsOrigins: listOption({
       flag: "cors-origin",
       value: "ORIGIN",
       schema: origin(),
-      group: "Network",
-      help: "A web page's origin, as https://app.example, that may call from a browser; * allows all.",
+      group: "Safety",
+      help: "The origin of web pages, as https://app.example, whose scripts may call; * allows all.",
     }),
     nodes: listOption({
       flag: "nodes",
@@ -100,67 +69,11 @@ export const routerConfig = defineConfig({
       group: "Fleet",
       help: "Longest time that a call waits for a node, where the caller does not say drover-max-wait-ms.",
     }),
-    name: option({
-      flag: "name",
-      value: "NAME",
-      schema: text(),
-      default: () => hostname(),
-      defaultHelp: "this machine's name",
-      group: "Program",
-      help: "What agents and operators call this router.",
-    }),
-    adminToken: option({
-      flag: "admin-token-file",
-      value: "FILE",
-      schema: tokenFile(),
-      group: "Program",
-      help: "A file with the secret for calls that change things; this router shows it to agents, too. Without it only callers on this machine may change things.",
-    }),
-    stateDir: option({
-      flag: "state-dir",
-      value: "FOLDER",
-      schema: text(4096),
-      defaultHelp: "~/.local/state/drover/router-PORT, or under $XDG_STATE_HOME",
-      group: "Program",
-      help: "Kept by this router alone while it runs.",
-    }),
-    logLevel: option({
-      flag: "log-level",
-      value: "LEVEL",
-      schema: oneOf(LOG_LEVELS),
-      default: "info",
-      group: "Program",
-      help: `What is written to standard error: ${LOG_LEVELS.join(", ")}.`,
-    }),
-    configFile: option({
-      flag: "config",
-      value: "FILE",
-      schema: text(4096),
-      group: "Program",
-      help: "A YAML file with the same keys as the flags, without dashes in front.",
-    }),
+    logLevel: common.logLevel,
+    config: common.config,
   },
-  check: (config) => [
-    ...config.nodes.filter((node) => node.port === 0).map((node) => `--nodes ${node.host}:0: port 0 cannot be called`),
-  ],
+  check: ({ nodes }) =>
+    nodes.filter((node) => node.port === 0).map((node) => `--nodes ${node.host}:0: nobody can be called at port 0`),
 });
 
 export type RouterConfig = ConfigOf<typeof routerConfig>;
-
-const TOKEN_LENGTH_MAX = 1024;
-
-/** The secret in a file, without the space and line end around it. It has to fit into a header. */
-function tokenFile(): ReturnType<typeof textSchema<string>> {
-  return textSchema((path) => {
-    let token: string;
-    try {
-      token = readFileSync(path, "utf8").trim();
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-      return { problem: `a file that can be read (${code})` };
-    }
-    return token.length <= TOKEN_LENGTH_MAX && /^[\x21-\x7e]+$/.test(token)
-      ? { value: token }
-      : { problem: `a file with one word of 1 to ${TOKEN_LENGTH_MAX} printable ASCII characters` };
-  });
-}

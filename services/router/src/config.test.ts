@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfig } from "@drover/platform";
+import { afterAll, describe, expect, it } from "vitest";
+import { type RouterConfig, routerConfig } from "./config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "drover-router-config-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function load(argv: readonly string[], env: Record<string, string> = {}): RouterConfig {
+  const loaded = loadConfig(routerConfig, { argv, env });
+  if (loaded.kind !== "ok") throw new Error(JSON.stringify(loaded));
+  return loaded.config;
+}
+
+function problems(...argv: string[]): readonly string[] {
+  const loaded = loadConfig(routerConfig, { argv, env: {} });
+  return loaded.kind === "wrong" ? loaded.problems : [];
+}
+
+describe("the router's configuration", () => {
+  it("needs nothing", () => {
+    expect(load([])).toMatchObject({
+      listen: "127.0.0.1:50051",
+      opsListen: "127.0.0.1:50059",
+      isInsecure: false,
+      nodes: [],
+      policy: "weighted",
+      maxWaitMs: 120_000,
+      adminTokenFile: undefined,
+    });
+  });
+
+  it("takes nodes with and without a port, in one flag or several", () => {
+    expect(load(["--nodes", "a,b:1", "--nodes", "[::1]:2"]).nodes).toEqual([
+      { host: "a", port: 50_052 },
+      { host: "b", port: 1 },
+      { host: "::1", port: 2 },
+    ]);
+  });
+
+  it("reads the environment and a file by the same names, the flag above both", () => {
+    const file = join(folder, "router.yaml");
+    writeFileSync(file, "nodes: [file:1]\npolicy: round-robin\nmax-wait: 5s\n");
+    const env = { DROVER_CONFIG: file, DROVER_POLICY: "least-connections", DROVER_NODES: "env:1,env:2" };
+    expect(load(["--nodes", "flag:1"], env)).toMatchObject({
+      nodes: [{ host: "flag", port: 1 }],
+      policy: "least-connections",
+      maxWaitMs: 5_000,
+    });
+  });
+
+  it("says all that is wrong at once", () => {
+    expect(problems("--policy", "best", "--max-wait", "9", "--nodes", "a:b:c", "--cors-origin", "app")).toHaveLength(4);
+    expect(problems("--nodes", "a:0")).toEqual(["--nodes a:0: nobody can be called at port 0"]);
+  });
+
+  it.each(["--consul", "--nodes-file", "--resume", "--labels", "--ollama"])(
+    "knows no %s, which would do nothing",
+    (flag) => {
+      expect(problems(flag)[0]).toContain("there is no such flag");
+    },
+  );
+});

@@ -9,6 +9,7 @@ import { kindOfCode } from "../transport/transport-error.ts";
 
 export interface Answered {
   readonly isUnary: boolean;
+  readonly messages: number;
   readonly outputs: number;
   readonly hasDone: boolean;
 }
@@ -40,16 +41,17 @@ export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
 }
 
 /** An OK that does not hold what OK promises: a stream without `done`, a unary call without exactly one answer. */
-function incompleteAnswer({ isUnary, outputs, hasDone }: Answered): DroverError | undefined {
-  if (isUnary) {
-    return outputs === 1
-      ? undefined
-      : new DroverError("node_protocol_error", `The node answered ${outputs} messages instead of one.`);
-  }
+function incompleteAnswer({ isUnary, messages, outputs, hasDone }: Answered): DroverError | undefined {
+  if (isUnary) return messages === 1 ? undefined : notOneMessage(messages);
   if (hasDone) return undefined;
   return outputs === 0
     ? new DroverError("no_output", "The node ended the stream without any output.")
     : new DroverError("output_incomplete", "The node ended the stream without `done`.");
+}
+
+/** The end of a unary attempt that answered anything but one message. */
+export function notOneMessage(messages: number): DroverError {
+  return new DroverError("node_protocol_error", `The node answered ${messages} messages instead of one.`);
 }
 
 /** The failure as the caller sees it: with model, node and attempt. */

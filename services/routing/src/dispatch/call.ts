@@ -9,7 +9,7 @@ import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { attemptHeaders } from "./attempt-headers.ts";
-import { attemptFailure, brokenAfterCommit, describeFailure, readAnswer } from "./attempt-outcome.ts";
+import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import { type CallTimes, deadlineError, timeTrailers } from "./call-times.ts";
 import type { DispatchParts } from "./dispatcher.ts";
@@ -138,6 +138,7 @@ export class Call {
       lease,
       wire: undefined,
       held: [],
+      messages: 0,
       outputs: 0,
       hasDone: false,
     };
@@ -161,17 +162,25 @@ export class Call {
   /** The hot path: runs for each piece of a stream, so it allocates nothing once committed. */
   #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     try {
+      attempt.messages = seen.messages;
       attempt.outputs = seen.outputs;
       attempt.hasDone = seen.hasDone;
-      if (this.#request.isUnary) {
-        attempt.held.push(bytes);
-        return;
-      }
+      if (this.#request.isUnary) return this.#hold(attempt, bytes);
       if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt, this.#state.attempts);
       if (!this.#caller.write(bytes)) attempt.wire?.pause();
     } catch (error) {
       this.#failUnexpectedly(error);
     }
+  }
+
+  #hold(attempt: LiveAttempt, bytes: Uint8Array): void {
+    if (attempt.messages <= 1) {
+      attempt.held.push(bytes);
+      return;
+    }
+    // Holding on would let a broken node fill the memory.
+    attempt.wire?.cancel();
+    this.#onEnd(attempt, { kind: "broken", error: notOneMessage(attempt.messages) });
   }
 
   #commit(attempt: LiveAttempt, attempts: readonly LiveAttempt[]): void {
@@ -187,6 +196,7 @@ export class Call {
     this.#closeAttempt(attempt);
     const answer = readAnswer(end, {
       isUnary: this.#request.isUnary,
+      messages: attempt.messages,
       outputs: attempt.outputs,
       hasDone: attempt.hasDone,
     });

@@ -12,9 +12,10 @@ export interface LiveAttempt {
   readonly lease: Lease;
   /** Set in the turn in which the attempt begins. */
   wire: Attempt | undefined;
-  /** What a unary call has answered so far; the transport bounds it to one message. */
+  /** What a unary call has answered so far: at most one message, a second one ends the attempt. */
   readonly held: Uint8Array[];
   /** As FramesSeen, up to the last piece. */
+  messages: number;
   outputs: number;
   hasDone: boolean;
 }

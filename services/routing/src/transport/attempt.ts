@@ -23,7 +23,9 @@ export type AttemptEnd =
 
 /** What an attempt has sent so far, up to the end of the bytes at hand. */
 export interface FramesSeen {
-  /** Messages that are not progress: chunks, `done`, or the one answer of a unary call. */
+  /** All messages, of whatever kind: of a unary call the one answer, whose first byte says nothing of its kind. */
+  readonly messages: number;
+  /** Messages of a token stream that are not progress: chunks and `done`. */
   readonly outputs: number;
   /** Whether `done`, a stream's last message, is among them. */
   readonly hasDone: boolean;

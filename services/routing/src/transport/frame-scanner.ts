@@ -16,13 +16,17 @@ export class FrameScanner implements FramesSeen {
   /** Bytes of the current prefix that were seen, 0..4. */
   #prefixSeen = 0;
   #length = 0;
-  #isTagNext = false;
+  /** First byte of the current message; undefined before it came. */
+  #tag: number | undefined;
 
-  /** Messages that ended, empty ones included. */
+  /** Messages that ended, without the empty ones. */
   messages = 0;
   /** Messages of length 0: they have no tag and must not be forwarded. */
   emptyMessages = 0;
-  /** Messages that began and are not progress: with the first one forwarded the attempt is committed. */
+  /**
+   * Messages that ended and are not progress: with the first one forwarded the attempt is committed. One that only began
+   * does not count, since nothing of it is forwarded and another node may still give the answer.
+   */
   outputs = 0;
   hasDone = false;
   /** Whether any message had the compression flag: its tag cannot be read, so the stream cannot be trusted. */
@@ -35,12 +39,12 @@ export class FrameScanner implements FramesSeen {
     let whole = 0;
     while (at < end) {
       if (this.#bodyLeft > 0) {
-        if (this.#isTagNext) this.#readTag(data[at] ?? 0);
+        this.#tag ??= data[at] ?? 0;
         const taken = Math.min(this.#bodyLeft, end - at);
         this.#bodyLeft -= taken;
         at += taken;
         if (this.#bodyLeft > 0) break;
-        this.messages++;
+        this.#endMessage(this.#tag);
         whole = at;
       } else {
         this.#readPrefixByte(data[at] ?? 0);
@@ -66,14 +70,12 @@ export class FrameScanner implements FramesSeen {
     if (++this.#prefixSeen < PREFIX_BYTES) return;
     this.#prefixSeen = 0;
     this.#bodyLeft = this.#length;
-    this.#isTagNext = this.#length > 0;
-    if (this.#length > 0) return;
-    this.messages++;
-    this.emptyMessages++;
+    if (this.#length === 0) this.emptyMessages++;
   }
 
-  #readTag(tag: number): void {
-    this.#isTagNext = false;
+  #endMessage(tag: number): void {
+    this.#tag = undefined;
+    this.messages++;
     if (tag === PROGRESS_TAG) return;
     this.outputs++;
     if (tag === DONE_TAG) this.hasDone = true;

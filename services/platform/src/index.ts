@@ -63,6 +63,7 @@ export {
 } from "./host-port.ts";
 export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./labels.ts";
 export { Lifecycle, type StopOptions } from "./lifecycle.ts";
+export { bindSocket } from "./listener/bind.ts";
 export { ACCEPTED_ENCODINGS } from "./listener/connect-handler.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
 export {
@@ -82,6 +83,7 @@ export {
   type LogMethod,
   silentLogger,
 } from "./log.ts";
+export { prettyLine } from "./log-pretty.ts";
 export {
   META,
   type Metadata,

@@ -82,7 +82,9 @@ function valuesOf(command: Command, options: readonly Option<unknown>[]): RawVal
     const name = each.attributeName();
     if (command.getOptionValueSource(name) !== "cli") continue;
     const flag = options.find((known) => `--${known.flag}` === each.long)?.flag;
-    if (flag !== undefined) values.set(flag, command.getOptionValue(name) as string | readonly string[] | true);
+    // Commander takes --no-x as x turned off; here it is a switch of its own that was given.
+    const value: unknown = each.negate || command.getOptionValue(name);
+    if (flag !== undefined) values.set(flag, value as string | readonly string[] | true);
   }
   return values;
 }

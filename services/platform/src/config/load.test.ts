@@ -64,6 +64,7 @@ const definition = defineConfig({
       group: "Fleet",
       help: "Ollama.",
     }),
+    isSampleOff: switchOption({ flag: "no-sample", group: "Calls", help: "No sample." }),
     config: option({ flag: "config", value: "FILE", schema: text(), group: "Other", help: "YAML file." }),
   },
   check: (config) =>
@@ -103,6 +104,7 @@ describe("loadConfig", () => {
       consul: undefined,
       policy: "weighted",
       isInsecure: false,
+      isSampleOff: false,
       ollama: "local",
       config: undefined,
     });
@@ -145,6 +147,11 @@ describe("loadConfig", () => {
     expect(load(["--consul", "other:8500"]).consul).toBe("other:8500");
     expect(load([], { DROVER_CONSUL: "true" }).consul).toBe("127.0.0.1:8500");
     expect(load([], { OLLAMA_HOST: "gpu:1" }).ollama).toBe("gpu:1");
+  });
+
+  it("takes a flag that starts with no- as a switch of its own", () => {
+    expect(load(["--no-sample"]).isSampleOff).toBe(true);
+    expect(load([], { DROVER_NO_SAMPLE: "1" }).isSampleOff).toBe(true);
   });
 
   it("takes an empty variable as absent", () => {

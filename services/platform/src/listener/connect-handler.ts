@@ -20,12 +20,12 @@ import {
 } from "@connectrpc/connect-node";
 import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
-import type { EndingKind } from "../endings.ts";
 import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
 import { randomId } from "../rng.ts";
+import { kindOfRefusal } from "./connect-refusals.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { readPeer, setCallId, setPeer } from "./peer.ts";
 
@@ -81,7 +81,7 @@ async function serve(handler: UniversalHandler, request: NodeServerRequest, resp
   const answer = await handler(universal);
   if (!("stream" in response) || !isGrpc(answer))
     return universalResponseToNodeResponse(answer, response as NodeServerResponse);
-  await writeGrpc(answer, response, universal.header.get("grpc-encoding") ?? "identity");
+  await writeGrpc(answer, response);
 }
 
 /** A call that cannot be answered must not stay open. */
@@ -125,18 +125,14 @@ function isGrpc(answer: UniversalServerResponse): boolean {
  * An error before the first message goes out as true Trailers-Only, one HEADERS frame: C-core and grpc-js retry only those.
  * Trailers are complete once the body has ended, so the first read tells.
  */
-async function writeGrpc(
-  answer: UniversalServerResponse,
-  response: Http2ServerResponse,
-  requestEncoding: string,
-): Promise<void> {
+async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerResponse): Promise<void> {
   const body = answer.body?.[Symbol.asyncIterator]();
   const first = await body?.next();
   const code = Number(answer.trailer?.get(META.grpcStatus) ?? 0);
   if (first?.done === true && code !== 0 && !response.stream.destroyed) {
     const trailers = {
       ...Object.fromEntries(answer.trailer ?? []),
-      ...missingDetails(code, answer.trailer, requestEncoding),
+      ...missingDetails(code, answer.trailer),
     };
     response.stream.respond(
       { ":status": answer.status, ...Object.fromEntries(answer.header ?? []), ...trailers },
@@ -149,20 +145,12 @@ async function writeGrpc(
 }
 
 /** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
-function missingDetails(code: number, trailer: Headers | undefined, requestEncoding: string): OutgoingHttpHeaders {
-  const kind = refusedByConnect(code, requestEncoding);
-  if (kind === undefined || trailer?.has(META.grpcStatusDetails) === true) return {};
+function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
+  const encodings = code === Code.Unimplemented ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
+  if (trailer?.has(META.grpcStatusDetails) === true) return encodings;
   const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
-  const encodings = kind === "encoding_unsupported" ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
-  return { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
-}
-
-/** What connect refuses before any handler runs, by its status. */
-function refusedByConnect(code: number, requestEncoding: string): EndingKind | undefined {
-  if (code === Code.InvalidArgument) return "malformed_request";
-  if (code === Code.ResourceExhausted) return "request_too_large";
-  if (code !== Code.Unimplemented) return undefined;
-  return ACCEPTED_ENCODINGS.split(",").includes(requestEncoding) ? "not_implemented" : "encoding_unsupported";
+  const kind = kindOfRefusal(code, message);
+  return kind === undefined ? encodings : { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
 }
 
 /** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */

@@ -2,17 +2,19 @@
  * Turns whatever a handler throws into the error that callers see, with the call's id. The outermost interceptor, so that every
  * handler may simply throw a DroverError.
  */
-import type { ConnectError, Interceptor, StreamResponse } from "@connectrpc/connect";
+import { ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
 import { toConnectError } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
+import { asRefusal } from "./connect-refusals.ts";
 import { callIdOf } from "./peer.ts";
 
 export function createErrorInterceptor(log: Logger): Interceptor {
   return (next) => async (request) => {
     const callId = callIdOf(request.contextValues);
     const translate = (error: unknown): ConnectError => {
-      const translated = toConnectError(error, { callId, log });
+      const refusal = error instanceof ConnectError ? asRefusal(error) : undefined;
+      const translated = toConnectError(refusal ?? error, { callId, log });
       if (callId !== "" && !translated.metadata.has(META.call)) translated.metadata.set(META.call, callId);
       return translated;
     };

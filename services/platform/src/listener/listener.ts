@@ -144,7 +144,12 @@ function guarded(handler: NodeHandler, options: ListenerOptions, boundHost: stri
 
 /** HTTP/1.1, fed with connections by the sniffer; never listens itself. */
 function createHttp1(handler: NodeHandler, limits: ListenerLimits, state: DrainState): http.Server {
-  const timeouts = { headersTimeout: limits.headersTimeoutMs, keepAliveTimeout: limits.keepAliveTimeoutMs };
+  const timeouts = {
+    headersTimeout: limits.headersTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    // Node looks for late requests this often; its default would double the wait.
+    connectionsCheckingInterval: limits.headersTimeoutMs / 2,
+  };
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     request.on("error", ignore);
     response.on("error", ignore);

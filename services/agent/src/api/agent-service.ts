@@ -13,14 +13,14 @@ import {
 } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { ModelDirectory } from "../models/model-directory.ts";
 import { showModel } from "../ollama/ollama-api.ts";
-import type { OllamaClient } from "../ollama/ollama-client.ts";
+import type { OllamaAsker } from "../ollama/ollama-client.ts";
 import { classifyOllamaFailure, ollamaUnreachable } from "../ollama/ollama-error.ts";
 import { buildModel } from "../status/model-inventory.ts";
 import type { NodeCondition } from "../status/node-condition.ts";
 import { type AttachDeps, attach } from "./attach-session.ts";
 
 export interface AgentServiceDeps extends AttachDeps {
-  readonly client: OllamaClient;
+  readonly client: OllamaAsker;
   readonly directory: ModelDirectory;
   readonly condition: NodeCondition;
 }

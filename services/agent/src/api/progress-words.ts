@@ -1,6 +1,5 @@
 /** The progress messages that an agent sends. */
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Progress, ProgressSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { EntryStage } from "../queue/admission-queue.ts";
 
@@ -9,14 +8,14 @@ export function waitingProgress(stage: EntryStage): Progress {
     case "queued":
       return create(ProgressSchema, { kind: { case: "queued", value: { position: stage.ahead } } });
     case "loading": {
-      const elapsed = durationFromMs(stage.elapsedMs);
+      const elapsed = protoDuration(stage.elapsedMs);
       const value =
-        stage.expectedMs === undefined ? { elapsed } : { elapsed, expected: durationFromMs(stage.expectedMs) };
+        stage.expectedMs === undefined ? { elapsed } : { elapsed, expected: protoDuration(stage.expectedMs) };
       return create(ProgressSchema, { kind: { case: "loading", value } });
     }
   }
 }
 
 export function prefillProgress(elapsedMs: number): Progress {
-  return create(ProgressSchema, { kind: { case: "prefill", value: { elapsed: durationFromMs(elapsedMs) } } });
+  return create(ProgressSchema, { kind: { case: "prefill", value: { elapsed: protoDuration(elapsedMs) } } });
 }

@@ -4,12 +4,12 @@
  */
 import type { Clock, Logger } from "@drover/platform";
 import { readLoaded } from "../ollama/ollama-api.ts";
-import type { OllamaClient } from "../ollama/ollama-client.ts";
+import type { OllamaAsker } from "../ollama/ollama-client.ts";
 import type { LoadedModel } from "../status/node-load.ts";
 import { repeat } from "./repeat.ts";
 
 export interface LoadedModelsDeps {
-  readonly client: OllamaClient;
+  readonly client: OllamaAsker;
   readonly clock: Clock;
   readonly log: Logger;
   readonly isReachable: () => boolean;

@@ -4,12 +4,12 @@
  */
 import { type Clock, DroverError, modelKey as keyOf, type Logger, parseModelName } from "@drover/platform";
 import { type ModelDetails, readDetails, readTags, type TaggedModel } from "../ollama/ollama-api.ts";
-import type { OllamaClient } from "../ollama/ollama-client.ts";
+import type { OllamaAsker } from "../ollama/ollama-client.ts";
 import { type InstalledModel, MAX_MODELS } from "../status/model-inventory.ts";
 import { repeat } from "./repeat.ts";
 
 export interface ModelDirectoryDeps {
-  readonly client: OllamaClient;
+  readonly client: OllamaAsker;
   readonly clock: Clock;
   readonly log: Logger;
   /** Name of the node, for messages. */

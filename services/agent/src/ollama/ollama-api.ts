@@ -5,7 +5,7 @@
 import { modelKey } from "@drover/platform";
 import { type InstalledModel, MAX_MODELS } from "../status/model-inventory.ts";
 import type { LoadedModel } from "../status/node-load.ts";
-import type { OllamaClient } from "./ollama-client.ts";
+import type { OllamaAsker } from "./ollama-client.ts";
 
 /** A model of GET /api/tags; `remoteHost` is set for a cloud model, which runs elsewhere. */
 export interface TaggedModel extends InstalledModel {
@@ -31,18 +31,18 @@ const SHOW_TIMEOUT_MS = 10_000;
 const PS_TIMEOUT_MS = 15_000;
 
 /** Resolves when Ollama answers at all; rejects with undici's error or an OllamaTimeoutError. */
-export async function probeOllama(client: OllamaClient): Promise<void> {
+export async function probeOllama(client: OllamaAsker): Promise<void> {
   const { status } = await client.ask({ method: "HEAD", path: "/" }, QUICK_TIMEOUT_MS);
   if (status !== 200) throw new Error(`HEAD / was answered with ${status}`);
 }
 
 /** Ollama's version; empty when it does not say. */
-export async function readVersion(client: OllamaClient): Promise<string> {
+export async function readVersion(client: OllamaAsker): Promise<string> {
   const answer = await readJson(client, { method: "GET", path: "/api/version" }, QUICK_TIMEOUT_MS);
   return textOf(answer["version"]).slice(0, 64);
 }
 
-export async function readTags(client: OllamaClient): Promise<TaggedModel[]> {
+export async function readTags(client: OllamaAsker): Promise<TaggedModel[]> {
   const answer = await readJson(client, { method: "GET", path: "/api/tags" }, TAGS_TIMEOUT_MS);
   return listOf(answer["models"])
     .slice(0, MAX_MODELS)
@@ -50,14 +50,14 @@ export async function readTags(client: OllamaClient): Promise<TaggedModel[]> {
     .filter((model) => model !== undefined);
 }
 
-export async function readLoaded(client: OllamaClient): Promise<LoadedModel[]> {
+export async function readLoaded(client: OllamaAsker): Promise<LoadedModel[]> {
   const answer = await readJson(client, { method: "GET", path: "/api/ps" }, PS_TIMEOUT_MS);
   return listOf(answer["models"])
     .map(toLoadedModel)
     .filter((model) => model !== undefined);
 }
 
-export async function readDetails(client: OllamaClient, model: string): Promise<ModelDetails> {
+export async function readDetails(client: OllamaAsker, model: string): Promise<ModelDetails> {
   const body = JSON.stringify({ model });
   const answer = await readJson(client, { method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
   const info = objectOf(answer["model_info"]);
@@ -67,7 +67,7 @@ export async function readDetails(client: OllamaClient, model: string): Promise<
 
 /** Ollama's whole answer to POST /api/show, for people. */
 export async function showModel(
-  client: OllamaClient,
+  client: OllamaAsker,
   model: string,
   isVerbose: boolean,
 ): Promise<{ status: number; text: string }> {
@@ -75,13 +75,9 @@ export async function showModel(
   return await client.ask({ method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
 }
 
-type AskRequest = Parameters<OllamaClient["ask"]>[0];
+type AskRequest = Parameters<OllamaAsker["ask"]>[0];
 
-async function readJson(
-  client: OllamaClient,
-  request: AskRequest,
-  timeoutMs: number,
-): Promise<Record<string, unknown>> {
+async function readJson(client: OllamaAsker, request: AskRequest, timeoutMs: number): Promise<Record<string, unknown>> {
   const { status, text } = await client.ask(request, timeoutMs);
   if (status !== 200) throw new Error(`${request.path} was answered with ${status}: ${text.slice(0, 200)}`);
   return objectOf(JSON.parse(text));

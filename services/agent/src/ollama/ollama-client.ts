@@ -99,6 +99,12 @@ export class OllamaClient {
   }
 }
 
+/** What those need who read whole answers; tests give one of their own. */
+export type OllamaAsker = Pick<OllamaClient, "ask">;
+
+/** What those need who read an answer as it comes. */
+export type OllamaOpener = Pick<OllamaClient, "open">;
+
 /** Leaving the loop early destroys the socket. */
 async function readText(body: AsyncIterable<Uint8Array>, limitBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 /** One call of /api/embed, which answers as a whole; every way of failing becomes the error that the caller sees. */
 import { DroverError } from "@drover/platform";
-import { type OllamaAnswer, type OllamaClient, OllamaTimeoutError } from "./ollama-client.ts";
+import { type OllamaAnswer, type OllamaAsker, OllamaTimeoutError } from "./ollama-client.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 
 export interface EmbedCall extends OllamaErrorContext {
@@ -16,7 +16,7 @@ export interface EmbedAnswer {
   readonly text: string;
 }
 
-export async function embedOnce(client: OllamaClient, call: EmbedCall): Promise<EmbedAnswer> {
+export async function embedOnce(client: OllamaAsker, call: EmbedCall): Promise<EmbedAnswer> {
   const { body, signal, timeoutMs, model, node } = call;
   let answer: OllamaAnswer;
   try {

@@ -63,7 +63,8 @@ export function classifyOllamaFailure(failure: OllamaFailure): DroverError {
 }
 
 function kindOf(failure: OllamaFailure, words: string): EndingKind {
-  for (const [pattern, kind] of KIND_BY_TEXT) if (pattern.test(words)) return kind;
+  // The whole text as well: llama-server names the kind beside its message.
+  for (const [pattern, kind] of KIND_BY_TEXT) if (pattern.test(words) || pattern.test(failure.text)) return kind;
   const { status } = failure;
   if (status === 503) return "ollama_busy";
   if (status === 401 || status === 403) return "ollama_denied";

@@ -1,6 +1,6 @@
 /** The load of a runner, which answers nothing of interest; every way of failing becomes the error that waiting callers see. */
 import { DroverError } from "@drover/platform";
-import { type OllamaAnswer, type OllamaClient, OllamaTimeoutError } from "./ollama-client.ts";
+import { type OllamaAnswer, type OllamaAsker, OllamaTimeoutError } from "./ollama-client.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 
 export interface LoadCall extends OllamaErrorContext {
@@ -10,7 +10,7 @@ export interface LoadCall extends OllamaErrorContext {
 }
 
 /** Resolves when Ollama holds the runner in memory. */
-export async function loadOnce(client: OllamaClient, call: LoadCall): Promise<void> {
+export async function loadOnce(client: OllamaAsker, call: LoadCall): Promise<void> {
   const { body, isEmbedding, timeoutMs, model, node } = call;
   let answer: OllamaAnswer;
   try {

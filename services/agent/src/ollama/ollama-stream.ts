@@ -4,7 +4,7 @@
  */
 import { type Clock, DroverError, type Timer } from "@drover/platform";
 import { createNdjsonDecoder, LineTooLongError } from "./ndjson.ts";
-import type { OllamaClient } from "./ollama-client.ts";
+import type { OllamaOpener } from "./ollama-client.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 import { createLineReader, type LineReader, type OllamaLine } from "./ollama-line.ts";
 import { ReadAheadBuffer } from "./read-ahead-buffer.ts";
@@ -41,7 +41,7 @@ export class OllamaStream {
   #failure: DroverError | undefined;
 
   /** Sends the request at once. */
-  constructor(client: OllamaClient, clock: Clock, limits: StreamLimits, request: StreamRequest) {
+  constructor(client: OllamaOpener, clock: Clock, limits: StreamLimits, request: StreamRequest) {
     this.#clock = clock;
     this.#limits = limits;
     this.#request = request;
@@ -73,7 +73,7 @@ export class OllamaStream {
     this.#abort.abort(error);
   }
 
-  async #run(client: OllamaClient): Promise<DroverError | undefined> {
+  async #run(client: OllamaOpener): Promise<DroverError | undefined> {
     try {
       const { path, body } = this.#request;
       const response = await client.open({ method: "POST", path, body, signal: this.#abort.signal });

@@ -201,7 +201,10 @@ export class AdmissionQueue {
         this.#loadEnded(record, startedAtMs);
         record.state = { kind: "cold" };
         const reason = error instanceof Error ? error : new Error(String(error));
-        for (const entry of this.#waitingFor(record)) this.#leave(entry, reason);
+        // All of them before anything else is served: the next one would start the load that has just failed.
+        const refused = this.#waitingFor(record);
+        for (const entry of refused) this.#remove(entry);
+        for (const entry of refused) entry.refuse(reason);
         this.#serve();
       },
     );

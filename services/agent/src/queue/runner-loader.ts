@@ -4,14 +4,14 @@
  */
 import { type Clock, type Logger, sleep } from "@drover/platform";
 import type { LoadedModels } from "../models/loaded-models.ts";
-import type { OllamaClient } from "../ollama/ollama-client.ts";
+import type { OllamaAsker } from "../ollama/ollama-client.ts";
 import { loadOnce } from "../ollama/ollama-load.ts";
 import { loadBody } from "../ollama/request-to-ollama.ts";
 import type { LoadedModel } from "../status/node-load.ts";
 import type { RunnerSpec } from "./runner-key.ts";
 
 export interface RunnerLoaderDeps {
-  readonly client: OllamaClient;
+  readonly client: OllamaAsker;
   readonly clock: Clock;
   readonly log: Logger;
   readonly node: string;

@@ -3,7 +3,6 @@
  * know how they came about.
  */
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   LearnedRatesSchema,
   type NodeLoad,
@@ -74,9 +73,9 @@ function buildRunner(snapshot: RunnerSnapshot): Runner {
     sizeBytes: BigInt(snapshot.seen?.sizeBytes ?? 0),
     vramBytes: BigInt(snapshot.seen?.vramBytes ?? 0),
   });
-  if (snapshot.loadingForMs !== undefined) runner.loadingFor = durationFromMs(snapshot.loadingForMs);
+  if (snapshot.loadingForMs !== undefined) runner.loadingFor = protoDuration(snapshot.loadingForMs);
   if (snapshot.lastLoadMs !== undefined) {
-    runner.rates = create(LearnedRatesSchema, { loadTime: durationFromMs(snapshot.lastLoadMs) });
+    runner.rates = create(LearnedRatesSchema, { loadTime: protoDuration(snapshot.lastLoadMs) });
   }
   return runner;
 }

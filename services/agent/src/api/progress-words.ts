@@ -1,5 +1,7 @@
 /** The progress messages that an agent sends. */
+
 import { create } from "@bufbuild/protobuf";
+import { protoDuration } from "@drover/platform";
 import { type Progress, ProgressSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { EntryStage } from "../queue/admission-queue.ts";
 

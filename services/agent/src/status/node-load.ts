@@ -2,7 +2,9 @@
  * The load part of a status: what runs and what waits, as routers read it. Built from plain facts of the queue; it does not
  * know how they came about.
  */
+
 import { create } from "@bufbuild/protobuf";
+import { protoDuration } from "@drover/platform";
 import {
   LearnedRatesSchema,
   type NodeLoad,

@@ -1,8 +1,9 @@
 /**
  * A node as RouterService shows it, from what the fleet knows. It changes nothing and asks nobody.
  */
+
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { protoDuration } from "@drover/platform";
 import { type Node, NodeAvailability, NodeSchema } from "@drover/proto/drover/router/v1/router_pb";
 import { type Availability, type FleetMember, type FleetSnapshot, identityOf, type NodeView } from "@drover/routing";
 
@@ -59,7 +60,7 @@ function nodeMessage(node: NodeView, { member, sources, facts }: Shown): Node {
     ...(parts?.condition === undefined ? {} : { condition: parts.condition }),
     ...(parts?.inventory === undefined ? {} : { inventory: parts.inventory }),
     ...(parts?.load === undefined ? {} : { load: parts.load }),
-    ...(ageMs === undefined ? {} : { statusAge: durationFromMs(ageMs) }),
+    ...(ageMs === undefined ? {} : { statusAge: protoDuration(ageMs) }),
   });
 }
 

@@ -18,6 +18,8 @@ import type { LinkEvent } from "../fleet/link-state.ts";
 /** Pauses between tries: from the first to the last, doubling, each shortened by a random part so that a fleet of routers spreads out. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 2_000;
+/** A stream that lived this long was well: what comes after it is tried again at once. */
+const SETTLED_MS = 2_000;
 /** An agent that accepts the connection but does not say welcome within this time is not one. */
 const WELCOME_TIMEOUT_MS = 5_000;
 /** DESIGN 4.6: messages on Attach. */
@@ -47,25 +49,23 @@ async function keepAttached(
   const { clock, rng } = options;
   let pauseMs = RETRY_FIRST_MS;
   while (!signal.aborted) {
-    const stream = await attachOnce(options, endpoint, report, signal);
+    const beganMs = clock.nowMs();
+    const failure = await attachOnce(options, endpoint, report, signal);
     if (signal.aborted) return;
-    report({ kind: "lost", reason: stream.failure, atMs: clock.nowMs() });
-    pauseMs = stream.wasWelcomed ? RETRY_FIRST_MS : Math.min(pauseMs * 2, RETRY_LAST_MS);
+    report({ kind: "lost", reason: failure, atMs: clock.nowMs() });
+    // A stream that breaks again and again right after its welcome has to slow down as well.
+    pauseMs = clock.nowMs() - beganMs >= SETTLED_MS ? RETRY_FIRST_MS : Math.min(pauseMs * 2, RETRY_LAST_MS);
     await sleep(clock, pauseMs * (0.5 + rng.next() / 2), signal);
   }
 }
 
-interface StreamEnd {
-  readonly wasWelcomed: boolean;
-  readonly failure: string;
-}
-
+/** Holds one stream until it ends; resolves with why, in plain words. */
 async function attachOnce(
   options: AttachLinkOptions,
   endpoint: string,
   report: (event: LinkEvent) => void,
   signal: AbortSignal,
-): Promise<StreamEnd> {
+): Promise<string> {
   const sessions = new Http2SessionManager(`http://${endpoint}`);
   const client = createClient(
     AgentService,
@@ -88,9 +88,9 @@ async function attachOnce(
       if (wasWelcomed) welcomeTimer.cancel();
       reportMessage(message, report, options.clock.nowMs());
     }
-    return { wasWelcomed, failure: "its agent ended the connection" };
+    return "its agent ended the connection";
   } catch (error) {
-    return { wasWelcomed, failure: describe(error, wasWelcomed) };
+    return describe(error, wasWelcomed);
   } finally {
     welcomeTimer.cancel();
     signal.removeEventListener("abort", stop);
@@ -135,6 +135,10 @@ function reportMessage(message: AttachResponse, report: (event: LinkEvent) => vo
 }
 
 function describe(error: unknown, wasWelcomed: boolean): string {
+  // An answer of the agent itself: connect sets a cause only for what broke on this side or on the way.
+  if (error instanceof ConnectError && error.cause === undefined && error.rawMessage !== "") {
+    return `its agent ended the connection: ${error.rawMessage}`;
+  }
   if (wasWelcomed) return "the connection to its agent was lost";
   const cause = error instanceof ConnectError ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;

@@ -65,8 +65,13 @@ export class HealthRegistry {
     }
     let wake = (): void => undefined;
     const onChange = (): void => wake();
+    // Not only in `finally`: a caller may leave while nobody asks this generator for its next value.
+    const onAbort = (): void => {
+      this.#watchers.delete(onChange);
+      wake();
+    };
     this.#watchers.add(onChange);
-    signal.addEventListener("abort", onChange, { once: true });
+    signal.addEventListener("abort", onAbort, { once: true });
     try {
       let told: ServingStatus | undefined;
       while (!signal.aborted) {
@@ -82,7 +87,7 @@ export class HealthRegistry {
       }
     } finally {
       this.#watchers.delete(onChange);
-      signal.removeEventListener("abort", onChange);
+      signal.removeEventListener("abort", onAbort);
     }
   }
 }

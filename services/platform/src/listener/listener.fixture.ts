@@ -22,8 +22,10 @@ export interface TestListener extends Listener {
   readonly aborts: string[];
 }
 
-export async function openTestListener(options: Partial<ListenerOptions> = {}): Promise<TestListener> {
-  const health = new HealthRegistry();
+export async function openTestListener(
+  options: Partial<ListenerOptions> = {},
+  health = new HealthRegistry(),
+): Promise<TestListener> {
   health.set("", true);
   const calls: string[] = [];
   const aborts: string[] = [];

@@ -2,6 +2,7 @@
 
 export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
 export { readAdminToken } from "./admin-token.ts";
+export { ByteBudget, REQUEST_BODIES_BYTES } from "./byte-budget.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export { type CommonDefaults, commonOptions } from "./config/common-options.ts";
 export {
@@ -93,6 +94,7 @@ export {
   readLabels,
   readMetadata,
   readOnOff,
+  readSequence,
   readText,
 } from "./metadata.ts";
 export { displayModelName, type ModelName, type ModelSource, modelKey, parseModelName } from "./model-name.ts";

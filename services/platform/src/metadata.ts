@@ -76,6 +76,15 @@ export function readDurationMs(source: MetadataSource, key: string): number | un
   return Number(text);
 }
 
+/** A number that only rises, such as the number of a send: 0 to 2^53 - 1. */
+export function readSequence(source: MetadataSource, key: string): number | undefined {
+  const text = readMetadata(source, key);
+  if (text === undefined) return undefined;
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(number)) throw malformed(key, "a whole number");
+  return number;
+}
+
 export function readOnOff(source: MetadataSource, key: string): boolean | undefined {
   const text = readMetadata(source, key)?.toLowerCase();
   if (text === undefined) return undefined;

@@ -25,7 +25,11 @@ export interface ReflectionIndex {
   closure(file: DescFile): Uint8Array[];
 }
 
-export function createReflectionIndex(services: readonly DescService[]): ReflectionIndex {
+/** `extraFiles`: what no service mentions but answers carry, such as the details of errors. */
+export function createReflectionIndex(
+  services: readonly DescService[],
+  extraFiles: readonly DescFile[] = [],
+): ReflectionIndex {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();
   const messages = new Set<string>();
@@ -56,6 +60,7 @@ export function createReflectionIndex(services: readonly DescService[]): Reflect
     for (const dependency of file.dependencies) addFile(dependency);
   };
   for (const service of services) addFile(service.file);
+  for (const file of extraFiles) addFile(file);
   return {
     serviceNames: [...new Set(services.map((service) => service.typeName))].sort(),
     fileByName: (name) => files.get(name),

@@ -4,6 +4,7 @@
  */
 import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { file_google_rpc_error_details } from "@drover/proto/google/rpc/error_details_pb";
 import {
   ServerReflection,
   type ServerReflectionRequest,
@@ -17,7 +18,11 @@ type Answer = NonNullable<Reply["messageResponse"]>;
 
 /** Routes that describe `services`, and reflection itself. */
 export function reflectionRoutes(services: readonly DescService[]): (router: ConnectRouter) => void {
-  const index = createReflectionIndex([...services, ServerReflection, ServerReflectionV1Alpha]);
+  const index = createReflectionIndex(
+    [...services, ServerReflection, ServerReflectionV1Alpha],
+    // grpcurl asks for these to show the details of an error instead of their bytes.
+    [file_google_rpc_error_details],
+  );
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>): AsyncGenerator<Reply> {
     for await (const request of requests) {
       yield { validHost: request.host, originalRequest: request, messageResponse: answer(index, request) };

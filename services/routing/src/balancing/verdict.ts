@@ -127,7 +127,7 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
     );
   }
   const parts = [`No node has model "${profile.model}".`];
-  const near = nearestNames(profile.model, modelNames(snapshot.nodes), NAMED_MAX);
+  const near = nearestModels(profile.model, modelNames(snapshot.nodes));
   if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
   parts.push(
     snapshot.members.length === 0
@@ -140,6 +140,20 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
   if (names.length > 0) parts.push(`Away now: ${listed(names)}.`);
   if (others > 0) parts.push(`${others} node${others === 1 ? " has" : "s have"} never answered.`);
   return new DroverError("model_not_found", parts.join(" "), { facts });
+}
+
+/** By the whole name, else by the name without its tag: "smolm2" means "smollm2:135m". */
+function nearestModels(wanted: string, names: ReadonlySet<string>): readonly string[] {
+  const near = nearestNames(wanted, names, NAMED_MAX);
+  if (near.length > 0) return near;
+  const untagged = new Set([...names].map(withoutTag));
+  const bases = new Set(nearestNames(withoutTag(wanted), untagged, NAMED_MAX));
+  return [...names].filter((name) => bases.has(withoutTag(name))).slice(0, NAMED_MAX);
+}
+
+function withoutTag(name: string): string {
+  const colon = name.lastIndexOf(":");
+  return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
 }
 
 function modelNames(nodes: readonly NodeView[]): ReadonlySet<string> {

@@ -5,8 +5,14 @@ import { formatGrpcTimeout, META, type Metadata } from "@drover/platform";
 import type { CallRequest } from "./call-request.ts";
 import type { LiveAttempt } from "./live-attempt.ts";
 
-/** `timeLeftMs` until this router ends the call; Infinity sends no deadline on. */
-export function attemptHeaders(request: CallRequest, attempt: LiveAttempt, timeLeftMs: number): Metadata {
+export interface TimeLeft {
+  /** Until this router ends the call; Infinity sends no deadline on. */
+  readonly callMs: number;
+  /** Until the caller has waited long enough for its first token, 0 and up. */
+  readonly waitMs: number;
+}
+
+export function attemptHeaders(request: CallRequest, attempt: LiveAttempt, timeLeft: TimeLeft): Metadata {
   return {
     ...request.headers,
     [META.call]: request.id,
@@ -14,6 +20,7 @@ export function attemptHeaders(request: CallRequest, attempt: LiveAttempt, timeL
     [META.attempt]: String(attempt.number),
     [META.send]: String(attempt.lease.send),
     ...(attempt.number > 1 ? { [META.previousAttempts]: String(attempt.number - 1) } : {}),
-    ...(timeLeftMs === Number.POSITIVE_INFINITY ? {} : { [META.grpcTimeout]: formatGrpcTimeout(timeLeftMs) }),
+    [META.maxWaitMs]: String(Math.floor(timeLeft.waitMs)),
+    ...(timeLeft.callMs === Number.POSITIVE_INFINITY ? {} : { [META.grpcTimeout]: formatGrpcTimeout(timeLeft.callMs) }),
   };
 }

@@ -8,27 +8,18 @@ import { DroverError, hopDeadlineMs, META, type Metadata, type Timer } from "@dr
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
-import { attemptHeaders } from "./attempt-headers.ts";
+import { attemptHeaders, type TimeLeft } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
+import type { CallState } from "./call-state.ts";
 import { type CallTimes, deadlineError, timeTrailers } from "./call-times.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { abandon, type LiveAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
+import { roomFull } from "./waiting-room.ts";
 
 /** How long a call waits while no node is known at all: long enough for a fleet that is starting (DESIGN 3.4). */
 const UNKNOWN_FLEET_WAIT_MS = 5_000;
-
-type CallState =
-  /** At its start, and between a failed attempt and the next: nothing is open. */
-  | { readonly kind: "placing" }
-  /** No node can take it: looks again when the fleet changes, until `timer`. */
-  | { readonly kind: "waiting"; readonly sinceMs: number; readonly error: DroverError; readonly timer: Timer }
-  | { readonly kind: "backing-off"; readonly timer: Timer }
-  /** Before the commit; the first attempt to commit cancels the others. */
-  | { readonly kind: "attempting"; readonly attempts: readonly LiveAttempt[] }
-  | { readonly kind: "committed"; readonly attempt: LiveAttempt }
-  | { readonly kind: "ended" };
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -59,7 +50,7 @@ export class Call {
   start(): void {
     this.#guarded(() => {
       this.#parts.budget.deposit();
-      const leftMs = this.#timeLeftMs();
+      const leftMs = this.#timeLeft().callMs;
       if (leftMs < 1) return this.#passDeadline();
       if (leftMs !== Number.POSITIVE_INFINITY) {
         this.#deadline = this.#parts.clock.after(leftMs, () => this.#guarded(() => this.#passDeadline()));
@@ -100,23 +91,25 @@ export class Call {
 
   #wait(error: DroverError): void {
     const { clock, fleet, waiting } = this.#parts;
-    if (this.#state.kind === "waiting") {
-      // Still waiting; only what would be said at the end is newer.
-      this.#state = { ...this.#state, error };
-      return;
+    const before = this.#state;
+    const isFleetKnown = fleet.snapshot.nodes.length > 0;
+    if (before.kind === "waiting") {
+      // Still waiting; only what would be said at the end is newer, unless its patience changed with the fleet.
+      if (before.isFleetKnown === isFleetKnown) {
+        this.#state = { ...before, error };
+        return;
+      }
+      before.timer.cancel();
+    } else {
+      if (this.#request.maxWaitMs === 0) return this.#fail(error);
+      if (!waiting.enter(this.#lookAgain)) return this.#fail(roomFull());
     }
-    const limitMs =
-      fleet.snapshot.nodes.length === 0
-        ? Math.min(UNKNOWN_FLEET_WAIT_MS, this.#request.maxWaitMs)
-        : this.#request.maxWaitMs;
-    if (limitMs === 0) return this.#fail(error);
-    if (!waiting.enter(this.#lookAgain)) {
-      return this.#fail(
-        new DroverError("queue_full", "Too many calls wait at this router: try again later.", { retryAfterMs: 1_000 }),
-      );
-    }
-    const timer = clock.after(limitMs, () => this.#guarded(() => this.#waitedTooLong()));
-    this.#state = { kind: "waiting", sinceMs: clock.nowMs(), error, timer };
+    const nowMs = clock.nowMs();
+    const sinceMs = before.kind === "waiting" ? before.sinceMs : nowMs;
+    const leftMs = sinceMs + this.#request.maxWaitMs - nowMs;
+    const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
+    const timer = clock.after(patienceMs, () => this.#guarded(() => this.#waitedTooLong()));
+    this.#state = { kind: "waiting", sinceMs, isFleetKnown, error, timer };
   }
 
   #waitedTooLong(): void {
@@ -125,7 +118,7 @@ export class Call {
 
   #leaveWaiting(): void {
     if (this.#state.kind !== "waiting") return;
-    this.#waitedMs += this.#parts.clock.nowMs() - this.#state.sinceMs;
+    this.#waitedMs = this.#waitedUntilNowMs();
     this.#state.timer.cancel();
     this.#parts.waiting.leave(this.#lookAgain);
     this.#state = { kind: "placing" };
@@ -149,7 +142,7 @@ export class Call {
       {
         endpoint: node.endpoint,
         path,
-        headers: attemptHeaders(this.#request, attempt, this.#timeLeftMs()),
+        headers: attemptHeaders(this.#request, attempt, this.#timeLeft()),
         body: body.bytes,
       },
       {
@@ -230,7 +223,7 @@ export class Call {
         error: failure,
         attempts: this.#attempts,
         chargedRetries: this.#chargedRetries,
-        timeLeftMs: this.#timeLeftMs(),
+        timeLeftMs: this.#timeLeft().callMs,
         isPinned: this.#request.profile.node !== undefined,
       },
       budget,
@@ -253,7 +246,6 @@ export class Call {
     this.#leaveWaiting();
     const state = this.#state;
     this.#state = { kind: "ended" };
-    this.#deadline?.cancel();
     if (state.kind === "backing-off") state.timer.cancel();
     if (state.kind === "attempting") for (const attempt of state.attempts) abandon(attempt);
     if (state.kind === "committed") abandon(state.attempt);
@@ -274,11 +266,17 @@ export class Call {
 
   #times(): CallTimes {
     const totalMs = this.#parts.clock.nowMs() - this.#startedMs;
-    return { waitedMs: this.#waitedMs, firstTokenMs: this.#firstTokenMs, totalMs };
+    return { waitedMs: this.#waitedUntilNowMs(), firstTokenMs: this.#firstTokenMs, totalMs };
   }
 
-  #timeLeftMs(): number {
-    return this.#endsAtMs - this.#parts.clock.nowMs();
+  #waitedUntilNowMs(): number {
+    return this.#waitedMs + (this.#state.kind === "waiting" ? this.#parts.clock.nowMs() - this.#state.sinceMs : 0);
+  }
+
+  #timeLeft(): TimeLeft {
+    const nowMs = this.#parts.clock.nowMs();
+    const waitMs = Math.max(this.#request.maxWaitMs - (nowMs - this.#startedMs), 0);
+    return { callMs: this.#endsAtMs - nowMs, waitMs };
   }
 
   #passDeadline(): void {

@@ -74,6 +74,8 @@ export class DispatchBench {
   readonly transport = new ScriptedTransport();
   readonly ledger = new LeaseLedger();
   readonly dispatcher: Dispatcher;
+  /** What `start` asks for unless told otherwise. */
+  readonly profile = callProfile();
   #calls = 0;
 
   constructor({ rng = seededRng(1), picker = (own) => own, log = silentLogger }: DispatchBenchOptions = {}) {
@@ -112,7 +114,7 @@ export class DispatchBench {
         id: `call-${++this.#calls}`,
         path: "/drover.inference.v1.InferenceService/Chat",
         isUnary: false,
-        profile: callProfile(),
+        profile: this.profile,
         headers: {},
         body: {
           bytes: frame([1, 2, 3]),

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { DispatchBench, NOTHING_LEFT } from "../testing/dispatch-bench.ts";
+
+const DRAINING = { condition: { isDraining: true } };
+
+describe("a call's deadline", () => {
+  it("has passed already when less is left than this hop keeps for itself", () => {
+    const bench = DispatchBench.of("a");
+    const { caller, body } = bench.start({ timeoutMs: 5 });
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(bench.transport.attempts).toEqual([]);
+    expect(body.isReleased).toBe(true);
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it.each([
+    [100, 95],
+    [1_000, 980],
+    [10_000, 9_950],
+  ])("given %i ms, ends after %i ms, so that the caller gets the message", (timeoutMs, endsAfterMs) => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs });
+    expect(bench.transport.last.request.headers["grpc-timeout"]).toBe(`${endsAfterMs}m`);
+    bench.clock.advance(endsAfterMs - 1);
+    expect(caller.outcome).toBeUndefined();
+    bench.clock.advance(1);
+    expect(caller.outcome).toBe("deadline_exceeded");
+  });
+
+  it("ends a call that waits, and says that it waited", async () => {
+    const bench = DispatchBench.of("a");
+    await bench.change("a", DRAINING);
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    bench.clock.advance(980);
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(caller.message).toBe(
+      "The deadline passed after 980 ms (980 ms of them without a node; no attempt made; no token came).",
+    );
+    expect(caller.trailers).toMatchObject({ "drover-queue-ms": "980" });
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("stops the node before the first token, and names it", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    bench.clock.advance(980);
+    expect(bench.transport.last.isCancelled).toBe(true);
+    expect(caller.message).toBe(
+      'The deadline passed after 980 ms (0 ms of them without a node; 1 attempt, the last on node "a"; no token came).',
+    );
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("stops the node after the first token, and says when that came", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    bench.clock.advance(200);
+    bench.transport.last.chunk();
+    bench.clock.advance(780);
+    expect(bench.transport.last.isCancelled).toBe(true);
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(caller.message).toContain("the first token came after 200 ms");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("ends a call that backs off", () => {
+    const bench = new DispatchBench({ rng: { next: () => 0.99 } });
+    bench.attach("a", "b");
+    const { caller } = bench.start({ timeoutMs: 100 });
+    bench.clock.advance(60);
+    bench.transport.last.fails("ollama_busy");
+    expect(bench.leftovers).toMatchObject({ timers: 2, attempts: 0, leases: 0 });
+    bench.clock.advance(35);
+    bench.transport.last.fails("ollama_busy");
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(caller.message).toContain('2 attempts, the last on node "b"');
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("passes on to the next attempt only what is left", () => {
+    const bench = DispatchBench.of("a", "b");
+    bench.start({ timeoutMs: 10_000 });
+    bench.clock.advance(4_000);
+    bench.transport.last.breaks();
+    expect(bench.transport.last.request.headers["grpc-timeout"]).toBe("5950m");
+  });
+
+  it("leaves no timer when the call ends before it", () => {
+    const bench = DispatchBench.of("a");
+    bench.start({ timeoutMs: 10_000 });
+    bench.transport.last.done();
+    bench.transport.last.ok();
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+});

@@ -25,7 +25,7 @@ export interface Answer {
 export interface OpenCall {
   /** Resolves with the whole answer; rejects when the socket broke before the headers. */
   readonly answer: Promise<Answer>;
-  /** Resolves when so many bytes of body lines are there; rejects when the answer ends before. */
+  /** Resolves when so many lines of the body are there; rejects when the answer ends before. */
   linesReceived(count: number): Promise<void>;
   hasHeaders(): boolean;
   /** Closes the socket, as a caller who leaves. */
@@ -57,8 +57,8 @@ export function openCall(url: string, path: string, options: CallOptions = {}): 
   const startMs = performance.now();
   let text = "";
   let headersAfterMs: number | undefined;
+  let count = 0;
   const notify = (): void => {
-    const count = text.split("\n").length - 1;
     for (const waiter of waiters) if (count >= waiter.count) waiter.resolve();
   };
   const call = start(url, path, options);
@@ -66,12 +66,16 @@ export function openCall(url: string, path: string, options: CallOptions = {}): 
   call.once("socket", (opened) => {
     socket = opened;
   });
-  call.once("error", reject);
+  // A reset in mid-answer is told by `isComplete`; before the headers there is nothing else to tell.
+  call.on("error", (error) => {
+    if (headersAfterMs === undefined) reject(error);
+  });
   call.once("response", (response) => {
     headersAfterMs = performance.now() - startMs;
     response.setEncoding("utf8");
     response.on("data", (part: string) => {
       text += part;
+      count += part.split("\n").length - 1;
       notify();
     });
     response.on("error", () => undefined);

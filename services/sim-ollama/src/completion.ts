@@ -88,7 +88,7 @@ async function prefill({ task, pace, stop, promptTokens }: Run, slot: Slot): Pro
   await sleep(pace.clock, durationMs, stop);
   if (!stop.aborted) return durationMs;
   const restMs = startMs + durationMs - pace.clock.nowMs();
-  if (pace.doesPrefillOutliveCancel && !task.runner.death.aborted) pace.clock.after(restMs, () => slot.release());
+  if (pace.doesPrefillOutliveCancel) void sleep(pace.clock, restMs, task.runner.death).then(() => slot.release());
   else slot.release();
   throw ended(task);
 }

@@ -43,6 +43,8 @@ export interface OpenRecord {
 export interface RequestLog {
   open(method: string, path: string, headers: IncomingHttpHeaders): OpenRecord;
   list(): readonly RequestRecord[];
+  /** Every open request counts as ended by a fault. */
+  failOpen(): void;
   clear(): void;
 }
 
@@ -74,6 +76,11 @@ export function createRequestLog(clock: Clock): RequestLog {
       return openRecord(record, () => clock.nowMs() - startMs);
     },
     list: () => records.map((record) => ({ ...record })),
+    failOpen: () => {
+      for (const record of records) {
+        record.end ??= { how: "fault", phase: record.phase, afterMs: clock.wallMs() - record.startedAtMs };
+      }
+    },
     clear: () => {
       records.length = 0;
     },

@@ -66,6 +66,7 @@ export interface SimOllama {
 /** Rejects with Node's own error when the port cannot be had, and with a RangeError for a bad model name. */
 export async function createSimOllama(options: SimOllamaOptions): Promise<SimOllama> {
   const simulation = createSimulation(options, () => {
+    simulation.log.failOpen();
     scheduler.forgetAll();
     for (const reset of [...open]) reset();
   });

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { createModelCatalog } from "./model-catalog.ts";
+
+test("names say what a model can do beyond completion and tools", () => {
+  const { models } = createModelCatalog([
+    { name: "llama3" },
+    { name: "nomic-embed-text" },
+    { name: "a-vision-think:1b" },
+  ]);
+  expect(models.map((model) => [model.displayName, model.capabilities])).toEqual([
+    ["llama3:latest", ["completion", "tools"]],
+    ["nomic-embed-text:latest", ["completion", "tools", "embedding"]],
+    ["a-vision-think:1b", ["completion", "tools", "vision", "thinking"]],
+  ]);
+});
+
+test("capabilities that are given count alone", () => {
+  const { models } = createModelCatalog([{ name: "embed", capabilities: ["embedding"] }]);
+  expect(models[0]?.capabilities).toEqual(["embedding"]);
+});
+
+test("the same name has the same digest everywhere, and is there once", () => {
+  const one = createModelCatalog([{ name: "llama3" }, { name: "LLAMA3:latest" }]);
+  const other = createModelCatalog([{ name: "llama3:latest" }]);
+  expect(one.models).toHaveLength(1);
+  expect(one.models[0]?.digest).toBe(other.models[0]?.digest);
+});
+
+test("a name that Ollama would not take is refused by name", () => {
+  expect(() => createModelCatalog([{ name: "a b" }])).toThrow('"a b" is not a name');
+});

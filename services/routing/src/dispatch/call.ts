@@ -246,6 +246,7 @@ export class Call {
     this.#leaveWaiting();
     const state = this.#state;
     this.#state = { kind: "ended" };
+    this.#deadline?.cancel();
     if (state.kind === "backing-off") state.timer.cancel();
     if (state.kind === "attempting") for (const attempt of state.attempts) abandon(attempt);
     if (state.kind === "committed") abandon(state.attempt);

@@ -59,7 +59,7 @@ describe("Ollama's failures", () => {
       'There is no model "llama3" on node "gpu-1". Run "ollama pull llama3" there, or name a model that it has.',
     );
     expect(ollamaUnreachable(context, new Error("connect ECONNREFUSED 10.0.0.1:11434")).message).toBe(
-      'Ollama on node "gpu-1" does not answer. Start it there (ollama serve), or check the agent\'s --ollama.',
+      `Ollama on node "gpu-1" does not answer, so model "llama3" cannot run there. Start it (ollama serve), or check the agent's --ollama.`,
     );
   });
 

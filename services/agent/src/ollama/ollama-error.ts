@@ -103,7 +103,7 @@ function describe(kind: EndingKind, context: OllamaErrorContext, words: string):
 
 /** Ollama could not be asked, or the connection broke before it answered. The cause goes to the log only. */
 export function ollamaUnreachable(context: OllamaErrorContext, cause: unknown): DroverError {
-  const message = `Ollama on node "${context.node}" does not answer. Start it there (ollama serve), or check the agent's --ollama.`;
+  const message = `Ollama on node "${context.node}" does not answer, so model "${context.model}" cannot run there. Start it (ollama serve), or check the agent's --ollama.`;
   return new DroverError("ollama_unreachable", message, { facts: { model: context.model, node: context.node }, cause });
 }
 

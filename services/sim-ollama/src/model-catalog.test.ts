@@ -29,3 +29,12 @@ test("the same name has the same digest everywhere, and is there once", () => {
 test("a name that Ollama would not take is refused by name", () => {
   expect(() => createModelCatalog([{ name: "a b" }])).toThrow('"a b" is not a name');
 });
+
+test.each([
+  ["llama3.2:1b", 6e8, "1.0B"],
+  ["smollm2:135m-instruct", 81e6, "135M"],
+  ["qwen2.5:0.5b", 3e8, "500M"],
+])("%s is as large as its name says", (name, sizeBytes, parameters) => {
+  const [model] = createModelCatalog([{ name }]).models;
+  expect([model?.sizeBytes, model?.details.parameter_size]).toEqual([sizeBytes, parameters]);
+});

@@ -12,7 +12,7 @@ export interface ModelConfig {
   readonly name: string;
   /** Default: completion and tools; also embedding, vision or thinking where the name says `embed`, `vision` or `think`. */
   readonly capabilities?: readonly Capability[];
-  /** Bytes on disk and in memory. Default: drawn from the name, 0.1 to 8 GB. */
+  /** Bytes on disk and in memory. Default: what the name says (`:1b`, `:135m`), else drawn from it, 0.1 to 8 GB. */
   readonly sizeBytes?: number;
   /** The longest context that the model was trained for, in tokens. Default 32,768. */
   readonly contextLength?: number;
@@ -64,7 +64,7 @@ function createModel(config: ModelConfig): Model {
   const { name, key } = reference;
   const digest = createHash("sha256").update(key).digest("hex");
   const share = Number.parseInt(digest.slice(0, 6), 16) / 0xffffff;
-  const sizeBytes = config.sizeBytes ?? Math.round(1e8 + share * 7.9e9);
+  const sizeBytes = config.sizeBytes ?? namedSizeBytes(name) ?? Math.round(1e8 + share * 7.9e9);
   return {
     name,
     displayName: displayModelName(name),
@@ -94,8 +94,18 @@ function capabilitiesOf(name: ModelName): Capability[] {
   return capabilities;
 }
 
-/** About half a byte per parameter, written as Ollama writes it: `135M`, `3.2B`. */
+/** What a parameter takes when it is quantized as these models are. */
+const BYTES_PER_PARAMETER = 0.6;
+
+/** From a tag such as `1b`, `135m` or `0.5b-instruct`. */
+function namedSizeBytes({ tag }: ModelName): number | undefined {
+  const [, count, unit] = /^(\d{1,4}(?:\.\d+)?)([bm])(?![a-z0-9])/i.exec(tag) ?? [];
+  const parameters = Number(count) * (unit?.toLowerCase() === "b" ? 1e9 : 1e6);
+  return parameters > 0 ? Math.round(parameters * BYTES_PER_PARAMETER) : undefined;
+}
+
+/** As Ollama writes it: `135M`, `3.2B`. */
 function parameterSize(sizeBytes: number): string {
-  const millions = sizeBytes / 0.6 / 1e6;
+  const millions = sizeBytes / BYTES_PER_PARAMETER / 1e6;
   return millions < 1000 ? `${Math.round(millions)}M` : `${(millions / 1000).toFixed(1)}B`;
 }

@@ -3,7 +3,7 @@
  * adapter in what it must not do: print to standard error, compress answers, send errors without Trailers-Only, or throw.
  */
 import type { ServerResponse } from "node:http";
-import http2, { type Http2ServerResponse, type OutgoingHttpHeaders } from "node:http2";
+import http2, { type Http2ServerResponse, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import {
   Code,
   ConnectError,
@@ -18,6 +18,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import type { ByteBudget } from "../byte-budget.ts";
 import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import { decodeGrpcMessage } from "../grpc-message.ts";
@@ -25,6 +26,7 @@ import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
 import { randomId } from "../rng.ts";
+import { budgeted } from "./budgeted-body.ts";
 import { kindOfRefusal } from "./connect-refusals.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { readPeer, setCallId, setPeer } from "./peer.ts";
@@ -40,6 +42,8 @@ export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly interceptors: readonly Interceptor[];
   readonly readMaxBytes: number;
+  /** Holds the bodies of running unary and server-streaming calls; streams of many messages are bounded by flow control. */
+  readonly requestBodies: ByteBudget;
   readonly shutdownSignal?: AbortSignal;
   readonly log: Logger;
 }
@@ -63,7 +67,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (handler === undefined) return answerUnknownPath(path, request, response);
-    serve(handler, request, response).catch((error: unknown) => {
+    serve(handler, request, response, options.requestBodies).catch((error: unknown) => {
       // The caller left, or the connection broke: connect has told the handler.
       options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
       abandon(response);
@@ -71,17 +75,39 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   };
 }
 
-async function serve(handler: UniversalHandler, request: NodeServerRequest, response: NodeResponse): Promise<void> {
+async function serve(
+  handler: UniversalHandler,
+  request: NodeServerRequest,
+  response: NodeResponse,
+  requestBodies: ByteBudget,
+): Promise<void> {
+  if ("stream" in response) closeWhenAnswered(response.stream);
   const values = setCallId(createContextValues(), randomId());
   setPeer(values, readPeer(request.socket.remoteAddress, request.headers));
   const universal = toUniversalRequest(request, response, values);
   if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
   plainAnswersOnly(universal.header);
   clampTimeout(universal.header);
-  const answer = await handler(universal);
-  if (!("stream" in response) || !isGrpc(answer))
-    return universalResponseToNodeResponse(answer, response as NodeServerResponse);
-  await writeGrpc(answer, response);
+  const hasOneMessage = handler.method.methodKind === "unary" || handler.method.methodKind === "server_streaming";
+  const body = budgeted(universal.body, hasOneMessage ? requestBodies : undefined);
+  // Not when this function ends: connect-node's writer waits for an `end` that responses never emit.
+  response.once("close", body.release);
+  await answerWith(response, await handler({ ...universal, body: body.chunks }));
+}
+
+async function answerWith(response: NodeResponse, answer: UniversalServerResponse): Promise<void> {
+  if ("stream" in response && isGrpc(answer)) await writeGrpc(answer, response);
+  else await universalResponseToNodeResponse(answer, response as NodeServerResponse);
+}
+
+/**
+ * A refusal may come while the caller still sends, and flow control then holds its stream open for ever. Once the answer is out
+ * NO_ERROR asks it to stop (RFC 9113, 8.1).
+ */
+function closeWhenAnswered(stream: ServerHttp2Stream): void {
+  stream.once("finish", () => {
+    if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  });
 }
 
 /** A call that cannot be answered must not stay open. */

@@ -20,6 +20,7 @@ export function createErrorInterceptor(log: Logger): Interceptor {
     };
     try {
       const response = await next(request);
+      if (callId !== "" && !response.header.has(META.call)) response.header.set(META.call, callId);
       return response.stream ? { ...response, message: translated(response.message, translate) } : response;
     } catch (error) {
       throw translate(error);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import http2, { type ClientHttp2Session } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -7,6 +8,7 @@ import { GenerateRequestSchema, InferenceService } from "@drover/proto/drover/in
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ByteBudget } from "../byte-budget.ts";
 import { droverErrorFromGrpc, readGrpcStatus } from "../grpc-status.ts";
 import { frame, openTestListener, type RawAnswer, rawCall, type TestListener } from "./listener.fixture.ts";
 
@@ -249,6 +251,7 @@ describe("gRPC on the wire", () => {
       frame(gzipSync(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { model: "m", prompt }))), 1);
     const small = await call(GENERATE, gzipped("x".repeat(50_000)), { "grpc-encoding": "gzip" });
     expect(readGrpcStatus(small.trailers)?.code).toBe(0);
+    expect(small.headers["drover-call"]).toMatch(/^[0-9a-f-]{36}$/);
     const bomb = await call(GENERATE, gzipped("x".repeat(50_000_000)), { "grpc-encoding": "gzip" });
     expect(outcome(bomb)).toMatchObject({ code: Code.ResourceExhausted, kind: "request_too_large" });
     const broken = await call(GENERATE, frame(Buffer.from("no gzip"), 1), { "grpc-encoding": "gzip" });
@@ -284,5 +287,36 @@ describe("gRPC on the wire", () => {
     const answer = await rawCall(session, headers, request("m"));
     expect(answer.headers[":status"] ?? answer.resetCode).toBeTruthy();
     expect(readGrpcStatus((await call(GENERATE, request("m"))).trailers)?.code).toBe(0);
+  });
+});
+
+describe("the bodies of running requests", () => {
+  it("share one budget, which every call gives back", async () => {
+    const requestBodies = new ByteBudget(100_000);
+    const small = await openTestListener({ requestBodies });
+    const own = http2.connect(small.url);
+    const generate = (prompt: string, path = GENERATE): Promise<RawAnswer> =>
+      rawCall(own, { ":path": path }, request("m", prompt));
+    try {
+      for (const path of [GENERATE, EMBED]) {
+        const refused = await generate("x".repeat(100_000), path);
+        expect(readGrpcStatus(refused.headers)).toMatchObject({ code: Code.ResourceExhausted });
+        expect(readGrpcStatus(refused.headers)?.message).toContain("as many bytes of requests as it may");
+        expect(refused.headers["grpc-retry-pushback-ms"]).toBe("1000");
+        await expect.poll(() => requestBodies.held).toBe(0);
+      }
+      expect(readGrpcStatus((await generate("x".repeat(90_000))).trailers)?.code).toBe(0);
+      await expect.poll(() => requestBodies.held).toBe(0);
+      const hanging = own.request({ ":method": "POST", ":path": GENERATE, "content-type": "application/grpc" });
+      hanging.on("error", () => undefined).end(request("hangs", "x".repeat(60_000)));
+      await once(hanging, "response");
+      expect(requestBodies.held).toBeGreaterThan(60_000);
+      expect(readGrpcStatus((await generate("x".repeat(60_000))).headers)?.code).toBe(Code.ResourceExhausted);
+      hanging.close(http2.constants.NGHTTP2_CANCEL);
+      await expect.poll(() => requestBodies.held).toBe(0);
+    } finally {
+      own.destroy();
+      small.destroy();
+    }
   });
 });

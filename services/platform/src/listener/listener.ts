@@ -2,15 +2,17 @@
  * One port for all that callers speak: gRPC over HTTP/2 in clear text, and Connect or gRPC-Web over HTTP/2 and HTTP/1.1. Owns
  * sockets and protocols; what a call means is with the routes and the relay that it is given.
  */
-import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import http2, {
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
 import net from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { ByteBudget, REQUEST_BODIES_BYTES } from "../byte-budget.ts";
 import type { Clock } from "../clock.ts";
 import { isLoopbackHost } from "../host-port.ts";
 import type { Logger } from "../log.ts";
@@ -47,6 +49,8 @@ export interface ListenerOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly limits?: Partial<ListenerLimits>;
+  /** Shared with the relay where there is one; by default 512 MiB of this listener's own. */
+  readonly requestBodies?: ByteBudget;
   /** Aborting it aborts the signal of every running connect handler, with its reason. */
   readonly shutdownSignal?: AbortSignal;
 }
@@ -73,7 +77,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const state: DrainState = { isDraining: false };
   const sessions = new SessionSet({ clock: options.clock, pingIntervalMs: limits.pingIntervalMs });
   const handler = guarded(
-    createConnectHandler({ interceptors: [], readMaxBytes: limits.readMaxBytes, ...options }),
+    createConnectHandler({
+      interceptors: [],
+      requestBodies: new ByteBudget(REQUEST_BODIES_BYTES),
+      readMaxBytes: limits.readMaxBytes,
+      ...options,
+    }),
     options,
     bound.host,
   );

@@ -118,16 +118,17 @@ class AttachSession {
   async *messages(): AsyncGenerator<AttachResponse> {
     while (true) {
       await this.#waitUntilDue();
+      const isLast = this.#isStopped;
       // Claims and their kin go before status: they are awaited.
       while (this.#answers.length > 0) {
         const answer = this.#answers.shift();
         if (answer !== undefined) yield answer;
       }
-      if (!this.#isStopped || this.#changed.size > 0) {
+      if (!isLast || this.#changed.size > 0) {
         yield create(AttachResponseSchema, { event: { case: "status", value: this.#nextStatus() } });
       }
       if (this.#failure !== undefined) throw this.#failure;
-      if (this.#isStopped) return;
+      if (isLast) return;
     }
   }
 

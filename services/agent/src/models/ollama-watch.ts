@@ -4,12 +4,12 @@
  */
 import { type Clock, type Logger, sleep } from "@drover/platform";
 import { probeOllama, readVersion } from "../ollama/ollama-api.ts";
-import { type OllamaClient, OllamaTimeoutError } from "../ollama/ollama-client.ts";
+import { type OllamaAsker, type OllamaClient, OllamaTimeoutError } from "../ollama/ollama-client.ts";
 import type { NodeCondition } from "../status/node-condition.ts";
 import { repeat } from "./repeat.ts";
 
 export interface OllamaWatchDeps {
-  readonly client: OllamaClient;
+  readonly client: OllamaAsker & Pick<OllamaClient, "displayUrl">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly condition: NodeCondition;

@@ -16,6 +16,7 @@ describe("Ollama's failures", () => {
     [400, "registry.ollama.ai/library/llama3 does not support tools", "capability_missing"],
     [400, '"llama3" does not support thinking', "capability_missing"],
     [400, '"llama3" does not support chat', "capability_missing"],
+    [400, "raw mode does not support template, system, or context", "request_rejected"],
     [400, "the input length exceeds the context length", "context_exceeded"],
     [400, "the prompt is longer than the context length currently available", "context_exceeded"],
     [400, '{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}', "context_exceeded"],

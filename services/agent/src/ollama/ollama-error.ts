@@ -39,7 +39,10 @@ const KIND_BY_TEXT: readonly (readonly [RegExp, EndingKind])[] = [
   ],
   [/server busy/i, "ollama_busy"],
   [/exceeds? the (available )?context|exceed_context_size|longer than the context length/i, "context_exceeded"],
-  [/does not support/i, "capability_missing"],
+  [
+    /does not support (chat|generate|completion|thinking|tools|insert|vision|embeddings?|images?|audio)/i,
+    "capability_missing",
+  ],
   [/^model ['"].*['"] not found|not found, try pulling/i, "node_lacks_model"],
   [
     /must be of type|invalid format|invalid JSON schema|failed to parse grammar|top_logprobs|missing request body/i,

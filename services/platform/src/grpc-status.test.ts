@@ -95,6 +95,21 @@ describe("toGrpcTrailers", () => {
     );
   });
 
+  it("keeps the reason and the first facts where not all fit", () => {
+    const facts = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`fact-${index}`, "é".repeat(300)]));
+    const trailers = trailersOf(new DroverError("ollama_failed", "m".repeat(2000), { facts, retryAfterMs: 1 }));
+    expect(trailers["grpc-status-details-bin"]?.length).toBeLessThanOrEqual(2048);
+    const back = droverErrorFromGrpc(Code.Unknown, "", trailers);
+    expect(back).toMatchObject({ kind: "ollama_failed", retryAfterMs: 1 });
+    expect(Object.keys(back?.facts ?? {})).toEqual([]);
+    const short = trailersOf(new DroverError("ollama_failed", "m", { facts }));
+    expect(droverErrorFromGrpc(Code.Unknown, "", short)?.facts).toEqual({
+      "fact-0": "é".repeat(200),
+      "fact-1": "é".repeat(200),
+      "fact-2": "é".repeat(200),
+    });
+  });
+
   it("leaves out details of somebody else that do not fit, not the status", () => {
     const huge = { type: "example.Huge", value: new Uint8Array(10_000) };
     const trailers = trailersOf(new ConnectError("m", Code.NotFound, undefined, [], undefined));

@@ -1,4 +1,4 @@
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@drover/proto/grpc/health/v1/health_pb";
 import { afterEach, describe, expect, it } from "vitest";
@@ -85,6 +85,18 @@ describe("Watch", () => {
     await expect(stream.next()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(registry.watcherCount).toBe(0);
     await drained;
+  });
+
+  it("forgets a caller that left while nobody read", async () => {
+    const registry = new HealthRegistry();
+    const client = createClient(
+      Health,
+      createRouterTransport((router) => registry.routes(router)),
+    );
+    const { next, stop } = watch(client, "a");
+    await next();
+    stop();
+    await expect.poll(() => registry.watcherCount).toBe(0);
   });
 
   it("takes no more watchers than its limit", async () => {

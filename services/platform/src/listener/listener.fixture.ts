@@ -47,7 +47,8 @@ export async function openTestListener(
         async *generate(request, context) {
           calls.push(request.model);
           context.signal.addEventListener("abort", () => aborts.push(request.model), { once: true });
-          if (request.model === "fails")
+          if (request.model === "bad-header") context.responseHeader.set("keep-alive", "timeout=5");
+          if (request.model === "fails" || request.model === "bad-header")
             throw new DroverError("no_node_available", "No node is free.", { retryAfterMs: 5 });
           if (request.model === "bug") throw new TypeError("secret detail");
           yield chunk(request.model === "long" ? "abc".repeat(20_000) : request.prompt);

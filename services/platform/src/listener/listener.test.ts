@@ -169,6 +169,35 @@ describe("one port for HTTP/2 and HTTP/1.1", () => {
     expect(await isServing(listener)).toBe(true);
   });
 
+  it("does not end a call at once whose deadline is further away than timers reach", async () => {
+    const listener = await open();
+    for (const headers of [
+      { "grpc-timeout": "720H" },
+      { "content-type": "application/connect+proto", "connect-timeout-ms": "9999999999" },
+    ]) {
+      const stream = connect(listener).request({
+        ":method": "POST",
+        ":path": GENERATE,
+        "content-type": "application/grpc",
+        ...headers,
+      });
+      stream.end(request("gated"));
+      await once(stream, "data");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(listener.aborts).toEqual([]);
+      stream.resume();
+      listener.openGate();
+      await once(stream, "close");
+      listener.aborts.length = 0;
+    }
+  });
+
+  it("ends a call whose answer HTTP/2 cannot carry, instead of leaving it open", async () => {
+    const listener = await open();
+    const answer = await rawCall(connect(listener), { ":path": GENERATE }, request("bad-header"));
+    expect(answer.resetCode).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  });
+
   it("tells callers how many streams it takes at once", async () => {
     const listener = await open({ limits: { maxConcurrentStreams: 2 } });
     const session = connect(listener);
@@ -300,15 +329,36 @@ describe("drain", () => {
     agent.destroy();
   });
 
+  it("answers a keep-alive caller that asks on, and tells it to close", async () => {
+    const listener = await open();
+    const { socket, received, closed } = await connectRaw(listener.port);
+    const body = frame(Buffer.from('{"model":"gated","prompt":"hi"}')).toString("latin1");
+    const head = `POST ${GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/connect+json\r\n`;
+    socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`, "latin1");
+    await expect.poll(received).toContain('"hi"');
+    const drained = listener.drain();
+    socket.write(post('{"model":"second"}'));
+    await expect.poll(() => listener.calls).toEqual(["gated"]);
+    listener.openGate();
+    await closed;
+    expect(received()).toMatch(/HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n[\s\S]*\{"model":"second"\}/);
+    await drained;
+  });
+
   it("ends everything at once when it is destroyed", async () => {
     const listener = await open();
     const session = connect(listener);
     const hanging = rawCall(session, { ":path": GENERATE }, request("hangs"));
     await expect.poll(() => listener.calls).toEqual(["hangs"]);
     const silent = await connectRaw(listener.port);
+    const old = await connectRaw(listener.port);
+    const body = frame(Buffer.from('{"model":"hangs","prompt":"hi"}')).toString("latin1");
+    const head = `POST ${GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/connect+json\r\n`;
+    old.socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`, "latin1");
+    await expect.poll(() => listener.calls).toEqual(["hangs", "hangs"]);
     listener.destroy();
-    await Promise.all([hanging, silent.closed, listener.drain()]);
-    await expect.poll(() => listener.aborts).toEqual(["hangs"]);
+    await Promise.all([hanging, silent.closed, old.closed, listener.drain()]);
+    await expect.poll(() => listener.aborts).toEqual(["hangs", "hangs"]);
     listener.destroy();
   });
 

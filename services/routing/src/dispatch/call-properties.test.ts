@@ -28,6 +28,8 @@ const CONDITIONS: readonly FakeNode[] = [
   { inventory: { models: [], isComplete: true } },
 ];
 
+const PROGRESS_TAG = 0x0a;
+
 type Event =
   | {
       readonly kind: "start";
@@ -97,6 +99,7 @@ interface Tracked extends StartedCall {
   readonly id: string;
   isCancelled: boolean;
   writesAtEnd: number | undefined;
+  attemptsAtCommit: number | undefined;
 }
 
 class Run {
@@ -146,7 +149,7 @@ class Run {
       maxWaitMs,
       profile: callProfile({ node }),
     });
-    this.calls.push({ ...started, id, isCancelled: false, writesAtEnd: undefined });
+    this.calls.push({ ...started, id, isCancelled: false, writesAtEnd: undefined, attemptsAtCommit: undefined });
   }
 
   #attempt(index: number): ScriptedAttempt | undefined {
@@ -188,16 +191,21 @@ class Run {
       expect(written.length).toBe(call.writesAtEnd);
     }
     expect(bench.dispatcher.activeCalls).toBe(open);
+    if (open === 0) expect(bench.leftovers).toEqual(NOTHING_LEFT);
     this.#checkAttempts();
   }
 
   #checkAttempts(): void {
-    for (const { id } of this.calls) {
+    for (const call of this.calls) {
+      const { id, caller } = call;
       const endpoints = this.bench.transport.attempts
         .filter(({ request }) => request.headers["drover-call"] === id)
         .map(({ request }) => request.endpoint);
       expect(endpoints.length).toBeLessThanOrEqual(4);
       expect(new Set(endpoints).size).toBe(endpoints.length);
+      // A committed call is never placed again: its caller holds a part of the answer.
+      if (caller.written.some((bytes) => bytes[5] !== PROGRESS_TAG)) call.attemptsAtCommit ??= endpoints.length;
+      if (call.attemptsAtCommit !== undefined) expect(endpoints.length).toBe(call.attemptsAtCommit);
     }
   }
 

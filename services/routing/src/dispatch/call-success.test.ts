@@ -28,10 +28,10 @@ describe("a call that succeeds", () => {
     expect(headers).toEqual({
       "x-own": ["1", "2"],
       "drover-call": "call-7",
-      "drover-max-wait-ms": "120000",
       "drover-router": "secret-1",
       "drover-attempt": "1",
       "drover-send": "1",
+      "drover-max-wait-ms": "120000",
       // 50 ms are this hop's own.
       "grpc-timeout": "9950m",
     });
@@ -102,7 +102,6 @@ describe("a call that succeeds", () => {
     bench.transport.last.ok({ "drover-queue-ms": "40", "drover-load-ms": "120", "x-agent-secret": "1" });
     expect(caller.trailers).toEqual({
       "drover-call": "call-7",
-      "drover-max-wait-ms": "120000",
       "drover-node": "a",
       "drover-attempts": "1",
       "drover-queue-ms": "40",

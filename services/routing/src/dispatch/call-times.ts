@@ -3,6 +3,7 @@
  */
 import { DroverError, META, type Metadata, readMetadata } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
+import type { CallReport } from "./dispatcher.ts";
 
 export interface CallTimes {
   /** Time without a node, in ms. */
@@ -12,11 +13,14 @@ export interface CallTimes {
   readonly totalMs: number;
 }
 
-/** Adds the router's own waiting to what the agent said of its queue. */
-export function timeTrailers(times: CallTimes, agent: Metadata): Metadata {
+/** The drover-* trailers of a call; the router's own waiting is added to what the agent said of its queue. */
+export function reportTrailers({ request, node, attempts, times }: CallReport, agent: Metadata): Metadata {
   const queueMs = Number(readMetadata(agent, META.queueMs) ?? 0);
   const { firstTokenMs } = times;
   return {
+    [META.call]: request.id,
+    ...(node === undefined ? {} : { [META.node]: node.name }),
+    [META.attempts]: String(attempts),
     [META.queueMs]: String(Math.round(times.waitedMs + (Number.isFinite(queueMs) ? queueMs : 0))),
     [META.loadMs]: readMetadata(agent, META.loadMs),
     [META.ttftMs]: firstTokenMs === undefined ? undefined : String(Math.round(firstTokenMs)),

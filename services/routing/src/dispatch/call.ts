@@ -4,7 +4,7 @@
  * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
  * moves whole messages and never decodes one.
  */
-import { DroverError, hopDeadlineMs, META, type Metadata, type Timer } from "@drover/platform";
+import { DroverError, hopDeadlineMs, type Metadata, type Timer } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
@@ -12,7 +12,7 @@ import { attemptHeaders, type TimeLeft } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
-import { type CallTimes, deadlineError, timeTrailers } from "./call-times.ts";
+import { type CallTimes, deadlineError, reportTrailers } from "./call-times.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { abandon, type LiveAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
@@ -252,17 +252,9 @@ export class Call {
     if (state.kind === "committed") abandon(state.attempt);
     this.#request.body.release();
     const times = this.#times();
-    this.#parts.onEnd({ request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times });
-    if (isCallerThere) this.#caller.end({ error, trailers: this.#trailers(times, agentTrailers) });
-  }
-
-  #trailers(times: CallTimes, agentTrailers: Metadata): Metadata {
-    return {
-      [META.call]: this.#request.id,
-      ...(this.#lastNode === undefined ? {} : { [META.node]: this.#lastNode.name }),
-      [META.attempts]: String(this.#attempts),
-      ...timeTrailers(times, agentTrailers),
-    };
+    const report = { request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times };
+    this.#parts.onEnd(report);
+    if (isCallerThere) this.#caller.end({ error, trailers: reportTrailers(report, agentTrailers) });
   }
 
   #times(): CallTimes {

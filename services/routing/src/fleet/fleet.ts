@@ -35,6 +35,8 @@ interface Entry {
 
 /** More endpoints than this are refused, and said in the log: far above any fleet that one router can hold streams to. */
 const MEMBERS_MAX = 10_000;
+/** Timers may fire a millisecond before their time; looked at then, an endpoint would still be waited for, and nobody would look again. */
+const TIMER_SLACK_MS = 5;
 
 export class Fleet {
   readonly #clock: Clock;
@@ -119,7 +121,7 @@ export class Fleet {
       return;
     }
     const state: LinkState = { kind: "connecting", sinceMs: this.#clock.nowMs(), failure: "" };
-    const grace = this.#clock.after(UNREACHABLE_AFTER_MS, () => this.#changed());
+    const grace = this.#clock.after(UNREACHABLE_AFTER_MS + TIMER_SLACK_MS, () => this.#changed());
     const link = this.#openLink(endpoint, (event) => this.#onLinkEvent(endpoint, link, event));
     this.#entries.set(endpoint, { endpoint, sources: new Set([name]), link, grace, state });
   }

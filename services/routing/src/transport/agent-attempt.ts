@@ -7,7 +7,7 @@ import { DroverError, META } from "@drover/platform";
 import type { Attempt, AttemptEnd, AttemptListener, AttemptRequest } from "./attempt.ts";
 import { FrameScanner, withoutEmptyMessages } from "./frame-scanner.ts";
 import type { SessionPool } from "./session-pool.ts";
-import { brokenStreamError, httpStatusError } from "./transport-error.ts";
+import { brokenStreamError, notGrpcError, unsentRequestError } from "./transport-error.ts";
 
 /** An answer's largest message: an embedding of 2,048 texts is 32 MiB. Agents are ours, so this guards against the others. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -58,7 +58,7 @@ export class AgentAttempt implements Attempt {
       // Throws on a closed session up to Node 22; from 24 on the stream emits `error` instead.
       stream = session.request(requestHeaders(this.#request));
     } catch (cause) {
-      return this.#end({ kind: "broken", error: brokenStreamError({ error: cause }) });
+      return this.#end({ kind: "broken", error: unsentRequestError(cause) });
     }
     this.#stream = stream;
     // For the whole life of the stream: an `error` that nobody hears ends the process.
@@ -79,8 +79,12 @@ export class AgentAttempt implements Attempt {
   #onResponse(headers: IncomingHttpHeaders, flags: number): void {
     // Trailers-Only. `endAfterHeaders` stays false on the client's side; only the flag tells.
     if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#trailers = headers;
+    if (headers[META.grpcStatus] !== undefined) return;
     const status = Number(headers[":status"] ?? 0);
-    if (status !== 200 && headers[META.grpcStatus] === undefined) this.#fail(httpStatusError(status));
+    const contentType = headers["content-type"];
+    if (status !== 200 || contentType?.startsWith("application/grpc") !== true) {
+      this.#fail(notGrpcError(status, contentType));
+    }
   }
 
   /** The hot path: no allocation when a chunk consists of whole messages, which is nearly always. */
@@ -113,14 +117,19 @@ export class AgentAttempt implements Attempt {
   #keepTail(bytes: Uint8Array): void {
     this.#tail.push(bytes);
     this.#tailBytes += bytes.length;
-    if (this.#tailBytes > MESSAGE_BYTES_MAX) {
+    if (this.#tailBytes + this.#scanner.bytesLeft > MESSAGE_BYTES_MAX) {
       this.#fail(new DroverError("node_protocol_error", "The node sent a message over 64 MiB."));
     }
   }
 
-  /** All data was read; with trailers that is the end, without them `close` says what broke. */
+  /** All data was read. After a reset there are no trailers either: then `close` says what broke. */
   #onReadEnd(): void {
-    if (this.#trailers === undefined) return;
+    if (this.#trailers === undefined) {
+      if (this.#stream?.rstCode === constants.NGHTTP2_NO_ERROR && !this.#stream.destroyed) {
+        this.#fail(new DroverError("node_protocol_error", "The node ended its answer without a gRPC status."));
+      }
+      return;
+    }
     if (this.#scanner.isAtBoundary) return this.#end({ kind: "answered", trailers: this.#trailers });
     this.#fail(new DroverError("node_protocol_error", "The node ended its answer within a message."));
   }

@@ -60,6 +60,11 @@ export class FrameScanner implements FramesSeen {
     return this.#bodyLeft === 0 && this.#prefixSeen === 0;
   }
 
+  /** Bytes that the unfinished message still lacks, once its prefix is complete. */
+  get bytesLeft(): number {
+    return this.#bodyLeft;
+  }
+
   #readPrefixByte(byte: number): void {
     if (this.#prefixSeen === 0) {
       if (byte !== 0) this.isCompressed = true;

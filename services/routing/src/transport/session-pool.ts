@@ -2,13 +2,19 @@
  * One HTTP/2 connection to each endpoint, opened when it is first needed and again after it was lost. A connection that the
  * agent is closing (GOAWAY) takes no new streams, but keeps those that run.
  */
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Session, type ClientSessionOptions, connect } from "node:http2";
 import type { Clock, Timer } from "@drover/platform";
 
 /** A machine that is up answers in milliseconds; one that is gone must not hold a call. */
 const CONNECT_TIMEOUT_MS = 3_000;
 /** A connection without streams is closed after this long. */
 const IDLE_TIMEOUT_MS = 300_000;
+
+const SESSION_OPTIONS: ClientSessionOptions = {
+  // The default of 10 MB kills the whole connection once a few hundred callers read slowly.
+  maxSessionMemory: Number.MAX_SAFE_INTEGER,
+  settings: { enablePush: false, initialWindowSize: 1 << 20 },
+};
 
 type SessionCallback = (session: ClientHttp2Session | undefined, error: unknown) => void;
 
@@ -45,11 +51,13 @@ export class SessionPool {
   }
 
   #connect(endpoint: string, callback: SessionCallback): void {
-    const session = connect(`http://${endpoint}`, {
-      // The default of 10 MB kills the whole connection once a few hundred callers read slowly.
-      maxSessionMemory: Number.MAX_SAFE_INTEGER,
-      settings: { enablePush: false, initialWindowSize: 1 << 20 },
-    });
+    let session: ClientHttp2Session;
+    try {
+      session = connect(`http://${endpoint}`, SESSION_OPTIONS);
+    } catch (error) {
+      // What discovery named is no address.
+      return callback(undefined, error);
+    }
     const timer = this.#clock.after(CONNECT_TIMEOUT_MS, () => {
       session.destroy(Object.assign(new Error("connect timeout"), { code: "ETIMEDOUT" }));
     });

@@ -15,7 +15,17 @@ export interface BrokenStream {
 
 export function brokenStreamError(broken: BrokenStream): DroverError {
   const [kind, what] = classify(broken);
-  return new DroverError(kind, `The connection to the node ${what}.`, { cause: broken.error });
+  return new DroverError(kind, `The connection to the node ${what}`, { cause: broken.error });
+}
+
+/** What `request()` of a session throws: the session is closing, or a header is one that HTTP/2 cannot carry. */
+export function unsentRequestError(cause: unknown): DroverError {
+  const code = errorCode(cause);
+  if (code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION")
+    return brokenStreamError({ error: cause });
+  return new DroverError("malformed_request", "The call's metadata cannot be sent on: check its keys and values.", {
+    cause,
+  });
 }
 
 function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
@@ -24,14 +34,16 @@ function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
       return ["node_unreachable", "was refused: is drover-agent running there?"];
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return ["node_unreachable", "failed: its host name does not resolve"];
+      return ["node_unreachable", "failed: its host name does not resolve."];
+    case "ERR_INVALID_URL":
+      return ["node_unreachable", "failed: its endpoint is not an address."];
     case "EHOSTUNREACH":
     case "ENETUNREACH":
     case "ETIMEDOUT":
-      return ["node_unreachable", "failed: its machine does not answer"];
+      return ["node_unreachable", "failed: its machine does not answer."];
     case "ERR_HTTP2_GOAWAY_SESSION":
     case "ERR_HTTP2_INVALID_SESSION":
-      return ["stream_refused", "was closing"];
+      return ["stream_refused", "was closing."];
     default:
       return classifyReset(rstCode);
   }
@@ -40,25 +52,26 @@ function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
 function classifyReset(rstCode: number | undefined): [EndingKind, string] {
   switch (rstCode) {
     case constants.NGHTTP2_REFUSED_STREAM:
-      return ["stream_refused", "took no more streams"];
+      return ["stream_refused", "took no more streams."];
     case constants.NGHTTP2_ENHANCE_YOUR_CALM:
-      return ["stream_refused", "was limited by the node"];
+      return ["stream_refused", "was limited by the node."];
     case constants.NGHTTP2_CANCEL:
     case undefined:
-      return ["node_unreachable", "was lost"];
+      return ["node_unreachable", "was lost."];
     default:
-      return ["node_protocol_error", `was reset (HTTP/2 code ${rstCode})`];
+      return ["node_protocol_error", `was reset (HTTP/2 code ${rstCode}).`];
   }
 }
 
 /** An answer that is not gRPC: gRPC's own table of HTTP statuses (doc/http-grpc-status-mapping.md). */
-export function httpStatusError(status: number): DroverError {
+export function notGrpcError(status: number, contentType: string | undefined): DroverError {
   const isMissing = status === 404;
-  const kind: EndingKind = isMissing ? "not_implemented" : "node_protocol_error";
+  const answer = status === 200 ? `${contentType?.slice(0, 60) ?? "nothing"}` : `HTTP ${status}`;
   const hint = isMissing
     ? "is another program listening there, or an older agent?"
     : "is another program listening there?";
-  return new DroverError(kind, `The node answered HTTP ${status} instead of gRPC: ${hint}`);
+  const kind: EndingKind = isMissing ? "not_implemented" : "node_protocol_error";
+  return new DroverError(kind, `The node answered ${answer} instead of gRPC: ${hint}`);
 }
 
 /** The kind for a status without a reason of ours: another version of the agent, or something between us and it. */

@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import { describeOllama } from "../src/ollama.contract.ts";
+import { describeBusyOllama, describeOllama } from "../src/ollama.contract.ts";
 import { requireRealOllama, startRealOllama } from "../src/real-ollama.ts";
 
 describe.runIf(requireRealOllama())("with the real program", () => {
@@ -14,5 +14,10 @@ describe.runIf(requireRealOllama())("with the real program", () => {
       },
       close: ollama.close,
     };
+  });
+
+  describeBusyOllama("the real Ollama with two slots", async () => {
+    const ollama = await startRealOllama({ slots: 2, environment: { OLLAMA_MAX_QUEUE: "1" } });
+    return { url: ollama.url, chat: ollama.models.chat, close: ollama.close };
   });
 });

@@ -957,6 +957,39 @@ export function describeOllama(title: string, start: () => Promise<ContractTarge
         const next = await send(url, "/api/generate", writing(chat, 2));
         expect(next.headersAfterMs).toBeGreaterThan(prefillMs * 0.4);
       });
+
+      test("an embedding goes on after its caller has left, too", async () => {
+        const body = (name: string): object => ({ model: chat, input: readingOf(name) });
+        const alone = await ask("embed", body("single"));
+        const left = openCall(url, "/api/embed", { method: "POST", body: body("gone") });
+        await pause(alone.endAfterMs * 0.2);
+        left.destroy();
+        const next = await send(url, "/api/generate", writing(chat, 2));
+        expect(next.headersAfterMs).toBeGreaterThan(alone.endAfterMs * 0.4);
+      });
+
+      test("a prompt that was just read costs next to nothing", async () => {
+        const first = (await send(url, "/api/generate", reading(chat, "twice"))).lines().at(-1) ?? {};
+        const again = (await send(url, "/api/generate", reading(chat, "twice"))).lines().at(-1) ?? {};
+        expect(again["prompt_eval_count"]).toBe(first["prompt_eval_count"]);
+        expect(Number(again["prompt_eval_duration"])).toBeLessThan(Number(first["prompt_eval_duration"]) * 0.3);
+      });
+
+      test("while one waits for another num_ctx, others still get the runner that is there", async () => {
+        const order: string[] = [];
+        const note = async (name: string, answer: Promise<Answer>): Promise<void> => {
+          expect((await answer).lines().at(-1)).toMatchObject({ done: true });
+          order.push(name);
+        };
+        const first = openCall(url, "/api/generate", writing(chat, 60));
+        await first.linesReceived(1);
+        const options = { ...cold, num_ctx: 640, num_predict: 2 };
+        const other = ask("generate", { model: chat, prompt: "Hi", options });
+        await pause(100);
+        const same = ask("generate", { model: chat, prompt: "Hi", options: { ...options, num_ctx: 4096 } });
+        await Promise.all([note("first", first.answer), note("other", other), note("same", same)]);
+        expect(order).toEqual(["first", "same", "other"]);
+      });
     });
 
     describe("when the runner dies", () => {
@@ -1021,6 +1054,49 @@ export function describeOllama(title: string, start: () => Promise<ContractTarge
   });
 }
 
+/** What shows only with two slots and room for one waiting load (`OLLAMA_NUM_PARALLEL=2`, `OLLAMA_MAX_QUEUE=1`). */
+export function describeBusyOllama(
+  title: string,
+  start: () => Promise<Pick<ContractTarget, "url" | "chat" | "close">>,
+): void {
+  describe(title, { timeout: 60_000 }, () => {
+    let target: Awaited<ReturnType<typeof start>>;
+    beforeAll(async () => {
+      target = await start();
+    }, 120_000);
+    afterAll(() => target?.close());
+
+    const write = (tokens: number): ReturnType<typeof openCall> =>
+      openCall(target.url, "/api/generate", writing(target.chat, tokens));
+
+    test("when a load runs and another waits, the next request is told that the server is busy", async () => {
+      await post(target.url, "/api/generate", { model: target.chat, keep_alive: 0 });
+      const calls = Array.from({ length: 6 }, () => write(2));
+      const answers = await Promise.all(calls.map((call) => call.answer));
+      const statuses = answers.map((answer) => answer.status);
+      expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(2);
+      const refused = answers.filter((answer) => answer.status === 503);
+      expect(refused.length).toBeGreaterThanOrEqual(1);
+      for (const answer of refused) {
+        expect(answer.json()).toEqual({ error: "server busy, please try again.  maximum pending requests exceeded" });
+      }
+    });
+
+    test("a loaded model takes any number: two at once, the others in turn", async () => {
+      await post(target.url, "/api/generate", { model: target.chat });
+      const [first, second] = [write(100), write(100)];
+      await Promise.all([first.linesReceived(3), second.linesReceived(3)]);
+      const others = Array.from({ length: 8 }, () => write(2));
+      await pause(100);
+      expect(others.some((call) => call.hasHeaders())).toBe(false);
+      first.destroy();
+      const answers = await Promise.all(others.map((call) => call.answer));
+      expect(answers.map((answer) => answer.status)).toEqual(Array.from({ length: 8 }, () => 200));
+      second.destroy();
+    });
+  });
+}
+
 function user(content: string, extra: Json = {}): Json {
   return { role: "user", content, ...extra };
 }
@@ -1033,10 +1109,12 @@ function writing(model: string, tokens: number): { method: string; body: object 
 
 /** A request that takes seconds to read, and is not in any cache: each has a beginning of its own. */
 function reading(model: string, name: string): { method: string; body: object } {
-  const words = Array.from({ length: 90 }, (_, i) => `${name} ${i} walked along the river to the old bridge.`).join(
-    " ",
-  );
-  return { method: "POST", body: { model, prompt: words, options: { temperature: 0, num_predict: 1 } } };
+  const options = { temperature: 0, num_predict: 1 };
+  return { method: "POST", body: { model, prompt: readingOf(name), options } };
+}
+
+function readingOf(name: string): string {
+  return Array.from({ length: 60 }, (_, i) => `${name} ${i} walked along the river to the old bridge.`).join(" ");
 }
 
 function pieceOf(line: Json): string {

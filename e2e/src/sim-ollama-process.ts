@@ -16,7 +16,10 @@ export interface SimOllamaProcess {
 
 /** `flags` as on the command line, without `--listen`. Rejects with what it printed when it does not start. */
 export async function startSimOllama(flags: readonly string[]): Promise<SimOllamaProcess> {
-  const child = fork(LAUNCHER, ["--listen", "127.0.0.1:0", ...flags], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+  // Flags alone decide: what the caller's shell sets for other programs must not.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DROVER_")));
+  const stdio = ["ignore" as const, "pipe" as const, "pipe" as const, "ipc" as const];
+  const child = fork(LAUNCHER, ["--listen", "127.0.0.1:0", ...flags], { env, stdio });
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const address = await readyAddress(child);
   return {

@@ -1,4 +1,5 @@
-import { describeOllama } from "../src/ollama.contract.ts";
+import { createSimOllama } from "@drover/sim-ollama";
+import { describeBusyOllama, describeOllama } from "../src/ollama.contract.ts";
 import { post } from "../src/ollama-http.ts";
 import { startSimOllama } from "../src/sim-ollama-process.ts";
 
@@ -17,4 +18,9 @@ describeOllama("the simulated Ollama", async () => {
     },
     close: ollama.close,
   };
+});
+
+describeBusyOllama("the simulated Ollama with two slots", async () => {
+  const ollama = await createSimOllama({ models: [chat], slots: 2, maxQueue: 1, speed: 60 });
+  return { url: ollama.url, chat, close: ollama.close };
 });

@@ -1,51 +1,42 @@
-/** The program `drover-sim-ollama`: reads its flags, runs until it is told to stop, says what it does in one line. */
-import { readCommandLine } from "./command-line.ts";
-import { createSimOllama, type SimOllama, type SimOllamaOptions } from "./sim-ollama.ts";
+/** The process `drover-sim-ollama`: flags, environment, signals and exit code. All else is in sim-ollama.ts. */
+import {
+  ConfigError,
+  configOrHelp,
+  formatHostPort,
+  type Lifecycle,
+  type ReadyFacts,
+  runProgram,
+} from "@drover/platform";
+import { type SimConfig, simConfig } from "./sim-config.ts";
+import { createSimOllama, type SimOllama } from "./sim-ollama.ts";
 
-const commandLine = readCommandLine(process.argv.slice(2));
-switch (commandLine.kind) {
-  case "help":
-    process.stdout.write(commandLine.text);
-    break;
-  case "wrong":
-    refuse(commandLine.sentence);
-    break;
-  case "run":
-    await run(commandLine.options);
-    break;
+async function main(lifecycle: Lifecycle): Promise<ReadyFacts | undefined> {
+  const print = (text: string): void => void process.stdout.write(text);
+  const config = configOrHelp(simConfig, { argv: process.argv.slice(2), env: process.env, print });
+  if (config === undefined) return undefined;
+  const ollama = await open(config);
+  lifecycle.onStop("simulated Ollama", () => ollama.close());
+  const names = config.models.map((model) => model.name).join(", ");
+  print(`drover-sim-ollama: simulated Ollama ready at http://${ollama.address} with ${names}\n`);
+  return { address: ollama.address };
 }
 
-async function run(options: SimOllamaOptions): Promise<void> {
-  let ollama: SimOllama;
+async function open(config: SimConfig): Promise<SimOllama> {
+  const { host, port } = config.listen;
   try {
-    ollama = await createSimOllama(options);
+    return await createSimOllama({ ...config, host, port });
   } catch (error) {
-    return refuse(whyNot(error, options));
+    const address = formatHostPort(config.listen);
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EADDRINUSE") {
+      throw new ConfigError(`--listen: ${address} is taken; choose another port, or stop what listens there`);
+    }
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
+      throw new ConfigError(`--listen: this machine has no address ${host}`);
+    }
+    if (code === "EACCES") throw new ConfigError(`--listen: port ${port} needs more rights; choose one above 1023`);
+    throw error;
   }
-  const names = options.models.map((model) => (typeof model === "string" ? model : model.name)).join(", ");
-  process.stdout.write(`drover-sim-ollama: simulated Ollama ready at http://${ollama.address} with ${names}\n`);
-  process.send?.({ type: "ready", address: ollama.address });
-  const stop = (): void => {
-    void ollama.close().then(() => process.exit(0));
-  };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
-  // A parent that spawned it with an IPC channel takes it along when it goes.
-  process.once("disconnect", stop);
 }
 
-function refuse(sentence: string): void {
-  process.stderr.write(`drover-sim-ollama: ${sentence}\n`);
-  process.exitCode = 2;
-}
-
-function whyNot(error: unknown, { host, port }: SimOllamaOptions): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "EADDRINUSE")
-    return `port ${port} on ${host} is taken. Choose another with --listen, or stop what listens there.`;
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
-    return `this machine has no address ${host}. Choose another with --listen.`;
-  if (code === "EACCES")
-    return `port ${port} needs more rights than this user has. Choose one above 1023 with --listen.`;
-  return error instanceof Error ? `${error.message}.` : String(error);
-}
+await runProgram({ name: "drover-sim-ollama", main });

@@ -65,15 +65,10 @@ export {
 export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./labels.ts";
 export { Lifecycle, type StopOptions } from "./lifecycle.ts";
 export { bindSocket } from "./listener/bind.ts";
-export { ACCEPTED_ENCODINGS } from "./listener/connect-handler.ts";
+export { ACCEPTED_ENCODINGS } from "./listener/grpc-answer.ts";
+export type { RelayHandler, RelayRoute } from "./listener/http-sides.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
-export {
-  type Listener,
-  type ListenerOptions,
-  openListener,
-  type RelayHandler,
-  type RelayRoute,
-} from "./listener/listener.ts";
+export { type Listener, type ListenerOptions, openListener } from "./listener/listener.ts";
 export { callIdOf, type Peer, peerOf, readPeer, setCallId, setPeer } from "./listener/peer.ts";
 export {
   createLogger,

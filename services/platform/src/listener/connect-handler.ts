@@ -3,9 +3,8 @@
  * adapter in what it must not do: print to standard error, compress answers, send errors without Trailers-Only, or throw.
  */
 import type { ServerResponse } from "node:http";
-import http2, { type Http2ServerResponse, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import http2, { type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
 import {
-  Code,
   ConnectError,
   type ConnectRouter,
   createConnectRouter,
@@ -21,14 +20,13 @@ import {
 import type { ByteBudget } from "../byte-budget.ts";
 import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
-import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
 import { randomId } from "../rng.ts";
 import { budgeted } from "./budgeted-body.ts";
-import { kindOfRefusal } from "./connect-refusals.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
+import { isGrpc, writeGrpc } from "./grpc-answer.ts";
 import { readPeer, setCallId, setPeer } from "./peer.ts";
 
 type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
@@ -47,9 +45,6 @@ export interface ConnectHandlerOptions {
   readonly shutdownSignal?: AbortSignal;
   readonly log: Logger;
 }
-
-/** What a request may be compressed with (`grpc-encoding`), as `grpc-accept-encoding` tells it. Answers are never compressed. */
-export const ACCEPTED_ENCODINGS = "identity,gzip";
 
 /** What connect can wait for: its timer is setTimeout, which fires at once beyond 2^31 - 1 ms. */
 const LONGEST_CONNECT_TIMEOUT_MS = 99_999_999;
@@ -141,58 +136,6 @@ function clampTimeout(header: Headers): void {
     header.set(META.grpcTimeout, formatGrpcTimeout(grpcMs));
   const connectMs = Number(header.get(META.connectTimeoutMs) ?? "0");
   if (connectMs > LONGEST_CONNECT_TIMEOUT_MS) header.set(META.connectTimeoutMs, String(LONGEST_CONNECT_TIMEOUT_MS));
-}
-
-function isGrpc(answer: UniversalServerResponse): boolean {
-  return /^application\/grpc(\+|$)/.test(answer.header?.get("content-type") ?? "");
-}
-
-/**
- * An error before the first message goes out as true Trailers-Only, one HEADERS frame: C-core and grpc-js retry only those.
- * Trailers are complete once the body has ended, so the first read tells.
- */
-async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerResponse): Promise<void> {
-  const body = answer.body?.[Symbol.asyncIterator]();
-  const first = await body?.next();
-  const code = Number(answer.trailer?.get(META.grpcStatus) ?? 0);
-  if (first?.done === true && code !== 0 && !response.stream.destroyed) {
-    const trailers = {
-      ...Object.fromEntries(answer.trailer ?? []),
-      ...missingDetails(code, answer.trailer),
-    };
-    response.stream.respond(
-      { ":status": answer.status, ...Object.fromEntries(answer.header ?? []), ...trailers },
-      { endStream: true },
-    );
-    return;
-  }
-  const rest = body === undefined || first === undefined ? {} : { body: replay(first, body) };
-  await universalResponseToNodeResponse({ ...answer, ...rest }, response as NodeServerResponse);
-}
-
-/** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
-function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
-  const encodings = code === Code.Unimplemented ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
-  if (trailer?.has(META.grpcStatusDetails) === true) return encodings;
-  const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
-  const kind = kindOfRefusal(code, message);
-  return kind === undefined ? encodings : { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
-}
-
-/** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */
-function replay<T>(first: IteratorResult<T>, body: AsyncIterator<T>): AsyncIterable<T> {
-  let pending: IteratorResult<T> | undefined = first;
-  const iterator: AsyncIterator<T> = {
-    next: () => {
-      if (pending === undefined) return body.next();
-      const result = pending;
-      pending = undefined;
-      return Promise.resolve(result);
-    },
-    throw: (error) => body.throw?.(error) ?? Promise.reject(error),
-    return: (value) => body.return?.(value) ?? Promise.resolve({ done: true, value }),
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 function answerUnknownPath(path: string, request: NodeServerRequest, response: NodeResponse): void {

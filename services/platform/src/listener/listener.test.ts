@@ -8,8 +8,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError } from "../config-error.ts";
 import { readGrpcStatus } from "../grpc-status.ts";
 import { silentLogger } from "../log.ts";
+import type { RelayRoute } from "./http-sides.ts";
 import { connectRaw, frame, openTestListener, rawCall, type TestListener } from "./listener.fixture.ts";
-import { openListener, type RelayRoute } from "./listener.ts";
+import { openListener } from "./listener.ts";
 
 const GENERATE = "/drover.inference.v1.InferenceService/Generate";
 const EMBED = "/drover.inference.v1.InferenceService/Embed";

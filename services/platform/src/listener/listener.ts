@@ -2,14 +2,7 @@
  * One port for all that callers speak: gRPC over HTTP/2 in clear text, and Connect or gRPC-Web over HTTP/2 and HTTP/1.1. Owns
  * sockets and protocols; what a call means is with the routes and the relay that it is given.
  */
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import http2, {
-  type Http2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type http from "node:http";
 import net from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { ByteBudget, REQUEST_BODIES_BYTES } from "../byte-budget.ts";
@@ -19,20 +12,10 @@ import type { Logger } from "../log.ts";
 import { bindSocket } from "./bind.ts";
 import { answerPlainly, createConnectHandler, type NodeHandler } from "./connect-handler.ts";
 import { createHttpGuard } from "./http-guard.ts";
+import { createHttp1, createHttp2, type DrainState, type RelayRoute } from "./http-sides.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./limits.ts";
 import { SessionSet } from "./session-set.ts";
 import { createSniffer, type Sniffer } from "./sniffer.ts";
-
-/** Takes over an HTTP/2 stream; from then on all of it (errors, trailers, end) is the handler's. */
-export type RelayHandler = (
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  flags: number,
-  rawHeaders: readonly string[],
-) => void;
-
-/** The handler for these request headers, or undefined when connect's handlers shall serve them. Called once per HTTP/2 stream. */
-export type RelayRoute = (headers: IncomingHttpHeaders) => RelayHandler | undefined;
 
 export interface ListenerOptions {
   /** `host:port`; port 0 lets the system choose. */
@@ -87,7 +70,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     bound.host,
   );
   const h1 = createHttp1(handler, limits, state);
-  const h2 = createHttp2(handler, limits, options);
+  const h2 = createHttp2(handler, { limits, relay: options.relay, log: options.log });
   h2.on("session", (session) => sessions.add(session));
   const sniffer = createSniffer({
     clock: options.clock,
@@ -98,10 +81,6 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   front.on("connection", (socket) => sniffer.sniff(socket));
   front.on("error", (error) => options.log.error({ err: error }, "the listening socket failed"));
   return createHandle({ address: bound.address, front, h1, sessions, sniffer, state });
-}
-
-interface DrainState {
-  isDraining: boolean;
 }
 
 interface Parts {
@@ -149,65 +128,4 @@ function guarded(handler: NodeHandler, options: ListenerOptions, boundHost: stri
     if (result.kind === "pass") handler(request, response);
     else answerPlainly(response, result.status, result.text);
   };
-}
-
-/** HTTP/1.1, fed with connections by the sniffer; never listens itself. */
-function createHttp1(handler: NodeHandler, limits: ListenerLimits, state: DrainState): http.Server {
-  const timeouts = {
-    headersTimeout: limits.headersTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    // Node looks for late requests this often; its default would double the wait.
-    connectionsCheckingInterval: limits.headersTimeoutMs / 2,
-  };
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    request.on("error", ignore);
-    response.on("error", ignore);
-    // A finished keep-alive connection would hold the drain until its timeout.
-    response.once("close", () => {
-      if (state.isDraining) setImmediate(() => h1.closeIdleConnections());
-    });
-    if (state.isDraining) response.shouldKeepAlive = false;
-    handler(request, response);
-  };
-  const h1 = http.createServer(timeouts, serve);
-  // A server that does not listen watches no timeouts and tracks no connections until it believes that it does.
-  h1.emit("listening");
-  return h1;
-}
-
-/**
- * HTTP/2. Two servers: `h2` has no `request` listener, so that a relayed stream costs no compatibility objects and its trailers
- * are the relay's alone (the compatibility response would answer `wantTrailers` itself and the relay's answer would then throw);
- * `compat` never listens and turns a stream into request and response for connect.
- */
-function createHttp2(handler: NodeHandler, limits: ListenerLimits, options: ListenerOptions): Http2Server {
-  const compat = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
-    request.on("error", ignore);
-    response.on("error", ignore);
-    handler(request, response);
-  });
-  const h2 = http2.createServer({
-    settings: { maxConcurrentStreams: limits.maxConcurrentStreams },
-    maxSessionMemory: limits.maxSessionMemoryMb,
-    maxHeaderListPairs: limits.maxHeaderPairs,
-    streamResetBurst: limits.streamResetBurst,
-    streamResetRate: limits.streamResetRate,
-  });
-  h2.on("sessionError", ignore);
-  h2.on("stream", (stream, headers, flags, rawHeaders) => {
-    stream.on("error", ignore);
-    try {
-      const relay = options.relay?.(headers);
-      if (relay === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);
-      else relay(stream, headers, flags, rawHeaders);
-    } catch (error) {
-      options.log.error({ err: error, path: headers[":path"] }, "a stream's handler failed");
-      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
-    }
-  });
-  return h2;
-}
-
-function ignore(): void {
-  // "close" follows and does the work.
 }

@@ -1,0 +1,72 @@
+/**
+ * Writes connect's answer to a gRPC call on HTTP/2: an error before the first message as true Trailers-Only, which connect-node
+ * never sends, and every error with its reason. All other answers it leaves to connect-node.
+ */
+import type { Http2ServerResponse, OutgoingHttpHeaders } from "node:http2";
+import { Code } from "@connectrpc/connect";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { DroverError } from "../drover-error.ts";
+import { decodeGrpcMessage } from "../grpc-message.ts";
+import { toGrpcTrailers } from "../grpc-status.ts";
+import { META } from "../metadata.ts";
+import { kindOfRefusal } from "./connect-refusals.ts";
+
+/** What a request may be compressed with (`grpc-encoding`), as `grpc-accept-encoding` tells it. Answers are never compressed. */
+export const ACCEPTED_ENCODINGS = "identity,gzip";
+
+/** gRPC proper; gRPC-Web carries its trailers in the body. */
+export function isGrpc(answer: UniversalServerResponse): boolean {
+  return /^application\/grpc(\+|$)/.test(answer.header?.get("content-type") ?? "");
+}
+
+/**
+ * An error before the first message goes out as true Trailers-Only, one HEADERS frame: C-core and grpc-js retry only those.
+ * Trailers are complete once the body has ended, so the first read tells.
+ */
+export async function writeGrpc(answer: UniversalServerResponse, response: Http2ServerResponse): Promise<void> {
+  const body = answer.body?.[Symbol.asyncIterator]();
+  const first = await body?.next();
+  const code = Number(answer.trailer?.get(META.grpcStatus) ?? 0);
+  if (first?.done === true && code !== 0 && !response.stream.destroyed) {
+    const trailers = {
+      ...Object.fromEntries(answer.trailer ?? []),
+      ...missingDetails(code, answer.trailer),
+    };
+    response.stream.respond(
+      { ":status": answer.status, ...Object.fromEntries(answer.header ?? []), ...trailers },
+      { endStream: true },
+    );
+    return;
+  }
+  const rest = body === undefined || first === undefined ? {} : { body: replay(first, body) };
+  await universalResponseToNodeResponse(
+    { ...answer, ...rest },
+    response as Parameters<typeof universalResponseToNodeResponse>[1],
+  );
+}
+
+/** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
+function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
+  const encodings = code === Code.Unimplemented ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
+  if (trailer?.has(META.grpcStatusDetails) === true) return encodings;
+  const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
+  const kind = kindOfRefusal(code, message);
+  return kind === undefined ? encodings : { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
+}
+
+/** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */
+function replay<T>(first: IteratorResult<T>, body: AsyncIterator<T>): AsyncIterable<T> {
+  let pending: IteratorResult<T> | undefined = first;
+  const iterator: AsyncIterator<T> = {
+    next: () => {
+      if (pending === undefined) return body.next();
+      const result = pending;
+      pending = undefined;
+      return Promise.resolve(result);
+    },
+    throw: (error) => body.throw?.(error) ?? Promise.reject(error),
+    return: (value) => body.return?.(value) ?? Promise.resolve({ done: true, value }),
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}

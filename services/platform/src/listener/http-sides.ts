@@ -1,0 +1,96 @@
+/**
+ * The HTTP/1.1 and the HTTP/2 side of a listener. Neither listens: the sniffer hands them connections. They know a handler for
+ * requests and a relay for streams, and nothing of either's work.
+ */
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import http2, {
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Logger } from "../log.ts";
+import type { NodeHandler } from "./connect-handler.ts";
+import type { ListenerLimits } from "./limits.ts";
+
+/** Takes over an HTTP/2 stream; from then on all of it (errors, trailers, end) is the handler's. */
+export type RelayHandler = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+) => void;
+
+/** The handler for these request headers, or undefined when connect's handlers shall serve them. Called once per HTTP/2 stream. */
+export type RelayRoute = (headers: IncomingHttpHeaders) => RelayHandler | undefined;
+
+export interface DrainState {
+  isDraining: boolean;
+}
+
+export interface Http2SideOptions {
+  readonly limits: ListenerLimits;
+  readonly relay: RelayRoute | undefined;
+  readonly log: Logger;
+}
+
+export function createHttp1(handler: NodeHandler, limits: ListenerLimits, state: DrainState): http.Server {
+  const timeouts = {
+    headersTimeout: limits.headersTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    // Node looks for late requests this often; its default would double the wait.
+    connectionsCheckingInterval: limits.headersTimeoutMs / 2,
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    request.on("error", ignore);
+    response.on("error", ignore);
+    // A finished keep-alive connection would hold the drain until its timeout.
+    response.once("close", () => {
+      if (state.isDraining) setImmediate(() => h1.closeIdleConnections());
+    });
+    if (state.isDraining) response.shouldKeepAlive = false;
+    handler(request, response);
+  };
+  const h1 = http.createServer(timeouts, serve);
+  // A server that does not listen watches no timeouts and tracks no connections until it believes that it does.
+  h1.emit("listening");
+  return h1;
+}
+
+/**
+ * HTTP/2. Two servers: `h2` has no `request` listener, so that a relayed stream costs no compatibility objects and its trailers
+ * are the relay's alone (the compatibility response would answer `wantTrailers` itself and the relay's answer would then throw);
+ * `compat` never listens and turns a stream into request and response for connect.
+ */
+export function createHttp2(handler: NodeHandler, { limits, relay: route, log }: Http2SideOptions): Http2Server {
+  const compat = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
+    request.on("error", ignore);
+    response.on("error", ignore);
+    handler(request, response);
+  });
+  const h2 = http2.createServer({
+    settings: { maxConcurrentStreams: limits.maxConcurrentStreams },
+    maxSessionMemory: limits.maxSessionMemoryMb,
+    maxHeaderListPairs: limits.maxHeaderPairs,
+    streamResetBurst: limits.streamResetBurst,
+    streamResetRate: limits.streamResetRate,
+  });
+  h2.on("sessionError", ignore);
+  h2.on("stream", (stream, headers, flags, rawHeaders) => {
+    stream.on("error", ignore);
+    try {
+      const relay = route?.(headers);
+      if (relay === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);
+      else relay(stream, headers, flags, rawHeaders);
+    } catch (error) {
+      log.error({ err: error, path: headers[":path"] }, "a stream's handler failed");
+      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  });
+  return h2;
+}
+
+function ignore(): void {
+  // "close" follows and does the work.
+}

@@ -16,9 +16,9 @@ test("endpoint and model choose, by Ollama's rules for names", () => {
 });
 
 test("skip lets requests pass and times bounds how many are met", () => {
-  const script = createFaultScript([{ kind: "status", status: 503, skip: 1, times: 2 }]);
-  const met = Array.from({ length: 5 }, () => script.planFor("chat", "m").get("status") !== undefined);
-  expect(met).toEqual([false, true, true, false, false]);
+  const script = createFaultScript([{ kind: "status", status: 503, skip: 2, times: 2 }]);
+  const met = Array.from({ length: 6 }, () => script.planFor("chat", "m").get("status") !== undefined);
+  expect(met).toEqual([false, false, true, true, false, false]);
   expect(script.list()).toEqual([]);
 });
 

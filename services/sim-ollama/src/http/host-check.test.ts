@@ -17,6 +17,7 @@ test.each([
   ["8.8.8.8", false],
   ["example.com", false],
   ["localhost.example.com:11434", false],
+  ["a.localhost.example.com", false],
   ["[2001:db8::1]", false],
 ])("on loopback Host %s is allowed: %s", (host, expected) => {
   expect(isHostAllowed(host, "127.0.0.1")).toBe(expected);

@@ -63,7 +63,8 @@ export function createRunner(config: RunnerConfig): Runner {
     contextLength,
     death: death.signal,
     acquireSlot: (tokens, signal) => {
-      const slot = waiting.size === 0 ? take(tokens) : undefined;
+      // A free slot goes to the first who waits at once, so nobody waits where one is free.
+      const slot = take(tokens);
       if (slot !== undefined) return Promise.resolve(slot);
       return waitForTurn(waiting, () => take(tokens), AbortSignal.any([signal, death.signal]));
     },

@@ -135,8 +135,8 @@ describe("an answer that fails before any message", () => {
   it("is the same as Trailers-Only and as headers followed by trailers", async () => {
     const trailers = { "grpc-status": "5", "grpc-message": "no model", "grpc-status-details-bin": "CAU" };
     const node = await openNode((stream, headers) => {
-      if (headers["x-shape"] === "trailers-only") stream.respond({ ...GRPC, ...trailers }, { endStream: true });
-      else return answers([], trailers)(stream, headers);
+      if (headers["x-shape"] === "two blocks") return answers([], trailers)(stream, headers);
+      return stream.respond({ ...GRPC, ...trailers }, { endStream: true });
     });
     for (const shape of ["trailers-only", "two blocks"]) {
       const { listener } = attempt(node.endpoint, { headers: { "x-shape": shape } });

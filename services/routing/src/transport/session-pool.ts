@@ -5,10 +5,14 @@
 import { type ClientHttp2Session, type ClientSessionOptions, connect } from "node:http2";
 import type { Clock, Timer } from "@drover/platform";
 
-/** A machine that is up answers in milliseconds; one that is gone must not hold a call. */
-const CONNECT_TIMEOUT_MS = 3_000;
-/** A connection without streams is closed after this long. */
-const IDLE_TIMEOUT_MS = 300_000;
+export interface SessionPoolLimits {
+  /** A machine that is up answers in milliseconds; one that is gone must not hold a call. Default 3 s. */
+  readonly connectTimeoutMs: number;
+  /** A connection on which nothing moved takes no new streams after this long; those that run stay. Default 300 s. */
+  readonly idleTimeoutMs: number;
+}
+
+const LIMITS: SessionPoolLimits = { connectTimeoutMs: 3_000, idleTimeoutMs: 300_000 };
 
 const SESSION_OPTIONS: ClientSessionOptions = {
   // The default of 10 MB kills the whole connection once a few hundred callers read slowly.
@@ -27,14 +31,18 @@ interface Slot {
 
 export class SessionPool {
   readonly #clock: Clock;
+  readonly #limits: SessionPoolLimits;
   readonly #slots = new Map<string, Slot>();
+  #isDestroyed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, limits: Partial<SessionPoolLimits> = {}) {
     this.#clock = clock;
+    this.#limits = { ...LIMITS, ...limits };
   }
 
   /** Calls back with a session that takes streams, at once when there is one. */
   acquire(endpoint: string, callback: SessionCallback): void {
+    if (this.#isDestroyed) return callback(undefined, new Error("the pool was destroyed"));
     const slot = this.#slots.get(endpoint);
     if (slot !== undefined && isUsable(slot.session)) {
       if (slot.waiting === undefined) callback(slot.session, undefined);
@@ -44,8 +52,9 @@ export class SessionPool {
     this.#connect(endpoint, callback);
   }
 
-  /** Ends every connection; streams that still run are broken. */
+  /** Ends every connection; streams that still run are broken. None is opened afterwards, not even to try them again. */
   destroy(): void {
+    this.#isDestroyed = true;
     for (const slot of this.#slots.values()) slot.session.destroy();
     this.#slots.clear();
   }
@@ -58,7 +67,7 @@ export class SessionPool {
       // What discovery named is no address.
       return callback(undefined, error);
     }
-    const timer = this.#clock.after(CONNECT_TIMEOUT_MS, () => {
+    const timer = this.#clock.after(this.#limits.connectTimeoutMs, () => {
       session.destroy(Object.assign(new Error("connect timeout"), { code: "ETIMEDOUT" }));
     });
     const slot: Slot = { session, waiting: [callback], timer };
@@ -73,7 +82,7 @@ export class SessionPool {
       settle(slot, undefined, failure);
       if (this.#slots.get(endpoint) === slot) this.#slots.delete(endpoint);
     });
-    session.setTimeout(IDLE_TIMEOUT_MS, () => session.close());
+    session.setTimeout(this.#limits.idleTimeoutMs, () => session.close());
   }
 }
 

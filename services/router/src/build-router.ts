@@ -4,6 +4,7 @@
  */
 import {
   adminGuard,
+  ByteBudget,
   type Clock,
   defaultStateDir,
   type Env,
@@ -16,6 +17,7 @@ import {
   openOpsListener,
   openStateDir,
   parseHostPort,
+  REQUEST_BODIES_BYTES,
   type Rng,
   randomId,
   readAdminToken,
@@ -40,7 +42,6 @@ import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
 import type { RouterConfig } from "./config.ts";
 import { followSource } from "./follow-source.ts";
 import { readinessOf } from "./readiness.ts";
-import { BodyBudget } from "./relay/body-budget.ts";
 import { createRelay } from "./relay/relay.ts";
 import { VERSION } from "./version.ts";
 
@@ -70,7 +71,8 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const { clock, log, lifecycle } = surroundings;
   const token = readAdminToken(config.adminTokenFile);
   holdStateDir(config, surroundings);
-  const { fleet, ledger, relay } = buildDataPath(config, surroundings);
+  const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
+  const { fleet, ledger, relay } = buildDataPath(config, surroundings, requestBodies);
   const health = new HealthRegistry();
   let listener: Listener | undefined;
   const readiness = (): ReturnType<typeof readinessOf> =>
@@ -94,6 +96,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     corsOrigins: config.corsOrigins,
     clock,
     relay,
+    requestBodies,
     interceptors: [adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) })],
     routes: (router) => {
       router.service(InferenceService, INFERENCE_BESIDE_GRPC);
@@ -123,7 +126,11 @@ interface DataPath {
 }
 
 /** From discovery to the relay. Nothing of it listens. */
-function buildDataPath(config: RouterConfig, { clock, rng, log, lifecycle }: RouterSurroundings): DataPath {
+function buildDataPath(
+  config: RouterConfig,
+  { clock, rng, log, lifecycle }: RouterSurroundings,
+  bodies: ByteBudget,
+): DataPath {
   const source = createStaticSource(config.nodes.map(formatHostPort));
   const link = { clock, rng, routerName: config.name, incarnation: randomId(), version: VERSION };
   const fleet = new Fleet({
@@ -140,7 +147,7 @@ function buildDataPath(config: RouterConfig, { clock, rng, log, lifecycle }: Rou
   const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport });
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
-  const relay = createRelay({ clock, dispatcher, bodies: new BodyBudget(), log, maxWaitMs: config.maxWaitMs });
+  const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
   return { fleet, ledger, relay };
 }
 

@@ -5,6 +5,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import {
+  type ByteBudget,
   type Clock,
   DroverError,
   type Logger,
@@ -18,7 +19,6 @@ import {
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readProfile } from "@drover/routing";
-import type { BodyBudget } from "./body-budget.ts";
 import { forwardedMetadata } from "./forwarded-metadata.ts";
 import { Http2Caller } from "./http2-caller.ts";
 import { readRequest } from "./read-request.ts";
@@ -28,7 +28,7 @@ const PREFIX_BYTES = 5;
 export interface RelayOptions {
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
-  readonly bodies: BodyBudget;
+  readonly bodies: ByteBudget;
   readonly log: Logger;
   /** For calls that do not say drover-max-wait-ms. */
   readonly maxWaitMs: number;
@@ -71,7 +71,7 @@ async function relayCall(
   const receivedMs = options.clock.nowMs();
   let body: RequestBody | undefined;
   try {
-    body = await readRequest(stream, headers, options.bodies);
+    body = await readRequest(stream, headers, options);
     startCall(options, { id, method, stream, headers, receivedMs, caller }, body);
   } catch (error) {
     body?.release();

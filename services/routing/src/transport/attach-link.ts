@@ -22,6 +22,8 @@ const RETRY_LAST_MS = 2_000;
 const SETTLED_MS = 2_000;
 /** An agent that accepts the connection but does not say welcome within this time is not one. */
 const WELCOME_TIMEOUT_MS = 5_000;
+/** An agent speaks every second. After so long a silence the connection is dead, even if nobody said so: a machine without power sends no FIN. */
+const SILENT_STREAM_MS = 10_000;
 /** DESIGN 4.6: messages on Attach. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 
@@ -79,20 +81,23 @@ async function attachOnce(
   const attempt = new AbortController();
   const stop = (): void => attempt.abort();
   signal.addEventListener("abort", stop, { once: true });
-  const welcomeTimer = options.clock.after(WELCOME_TIMEOUT_MS, stop);
+  let patience = options.clock.after(WELCOME_TIMEOUT_MS, stop);
   let wasWelcomed = false;
   try {
     for await (const message of attach(client, options, attempt.signal)) {
       if (signal.aborted) break;
       wasWelcomed ||= message.event.case === "welcome";
-      if (wasWelcomed) welcomeTimer.cancel();
+      if (wasWelcomed) {
+        patience.cancel();
+        patience = options.clock.after(SILENT_STREAM_MS, stop);
+      }
       reportMessage(message, report, options.clock.nowMs());
     }
     return "its agent ended the connection";
   } catch (error) {
     return describe(error, wasWelcomed);
   } finally {
-    welcomeTimer.cancel();
+    patience.cancel();
     signal.removeEventListener("abort", stop);
     // Leaving the loop does not cancel the stream in connect-es, so it is said.
     stop();

@@ -24,7 +24,7 @@ export async function embedCall(
     // Written once before anything waits, so that a wrong request is refused at once.
     const wholeBody = body(true);
     const runnerOptionsJson = runnerOptionsOf(options, request);
-    const entry = await call.enter({ capabilities: ["embedding"], runnerOptionsJson });
+    const entry = await call.enter({ capabilities: ["embedding"], runnerOptionsJson, bodyBytes: wholeBody.length });
     const slot = await entry.slot;
     call.scope.times.granted();
     const isUnloading = isUnloadWanted && !slot.isShared();

@@ -42,6 +42,8 @@ export interface CallSubject {
 export interface CallPlan {
   readonly capabilities: readonly Capability[];
   readonly runnerOptionsJson: string;
+  /** What the call holds in memory while it waits. */
+  readonly bodyBytes: number;
 }
 
 /** Without a limit of the caller's a place in the queue is kept this long: whoever waits longer is no longer there. */
@@ -84,7 +86,7 @@ export class InferenceCall {
       const isEmbedding =
         model.capabilities?.includes("embedding") === true && !model.capabilities.includes("completion");
       const spec = { modelKey: model.modelKey, model: model.name, optionsJson: plan.runnerOptionsJson, isEmbedding };
-      const entry = deps.queue.enter(runnerSpec(spec));
+      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes);
       this.#holdPlace(entry);
       return entry;
     } finally {

@@ -68,6 +68,7 @@ function makePlan({ path, request, deps, capabilities, write }: PlanParts): Stre
   return {
     path,
     capabilities,
+    bodyBytes: wholeBody.length,
     runnerOptionsJson: runnerOptionsOf(options, request),
     isUnloadWanted: isZero(request.keepAlive),
     body: (isKeepAliveTold) => (isKeepAliveTold ? wholeBody : write({ options, keepAlive: undefined })),

@@ -14,7 +14,7 @@ interface Tag {
 describe("the directory of models", () => {
   let clock: SimClock;
   let tags: Tag[] | Error;
-  let show: Record<string, unknown> | Error;
+  let show: Record<string, unknown> | Promise<Record<string, unknown>> | Error;
   let asked: string[];
   let changes: number;
   let isReachable: boolean;
@@ -33,7 +33,7 @@ describe("the directory of models", () => {
     const client: OllamaAsker = {
       ask: async ({ path, body }) => {
         asked.push(body === undefined ? path : `${path} ${(JSON.parse(body) as { model: string }).model}`);
-        const answer = path === "/api/tags" ? (tags instanceof Error ? tags : { models: tags }) : show;
+        const answer = path === "/api/tags" ? (tags instanceof Error ? tags : { models: tags }) : await show;
         if (answer instanceof Error) throw answer;
         return { status: 200, text: JSON.stringify(answer) };
       },
@@ -60,9 +60,22 @@ describe("the directory of models", () => {
   test("is empty and unknown until Ollama was read, then lists what is there with its details", async () => {
     expect(directory.list()).toBeUndefined();
     await directory.read();
+    await clock.advanceAsync(0);
     expect(directory.list()).toMatchObject([
       { name: "llama3:latest", digest: "d1", capabilities: ["completion", "tools"], contextLength: 8192 },
     ]);
+  });
+
+  test("lists what is there without waiting for its details", async () => {
+    let answer: (value: Record<string, unknown>) => void = () => undefined;
+    show = new Promise((resolve) => {
+      answer = resolve;
+    });
+    await directory.read();
+    expect(directory.list()).toMatchObject([{ name: "llama3:latest", capabilities: undefined }]);
+    answer({ capabilities: ["completion"] });
+    await clock.advanceAsync(0);
+    expect(directory.list()).toMatchObject([{ capabilities: ["completion"] }]);
   });
 
   test.each(["llama3", "LLAMA3:Latest", "library/llama3", "registry.ollama.ai/library/llama3:latest", "llama3:local"])(

@@ -33,6 +33,7 @@ export class ModelDirectory {
   #remoteKeys: ReadonlySet<string> = new Set();
   #readAtMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
+  #filling: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
 
   constructor(deps: ModelDirectoryDeps) {
@@ -49,7 +50,7 @@ export class ModelDirectory {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#ended;
+    await Promise.all([this.#ended, this.#filling]);
   }
 
   /** What is on the disk; undefined until Ollama was read once. */
@@ -112,9 +113,17 @@ export class ModelDirectory {
     }
     this.#readAtMs = this.#deps.clock.nowMs();
     this.#publish(tagged);
+    this.#filling ??= this.#fill().finally(() => {
+      this.#filling = undefined;
+    });
+  }
+
+  /** Asks for the details of all models. The list does not wait for it: a disk full of models takes its time. */
+  async #fill(): Promise<void> {
     for (const model of this.#models?.values() ?? []) {
-      if (this.#stop.signal.aborted || !this.#deps.isReachable()) return;
-      await this.#withDetails(model);
+      if (this.#stop.signal.aborted) return;
+      const { capabilities } = await this.#withDetails(model);
+      if (capabilities === undefined && !this.#deps.isReachable()) return;
     }
   }
 

@@ -5,6 +5,7 @@
 import { modelKey } from "@drover/platform";
 import { type InstalledModel, MAX_MODELS } from "../status/model-inventory.ts";
 import type { LoadedModel } from "../status/node-load.ts";
+import { asArray, asCount, asInt32, asObject, asText, type JsonObject } from "./json-values.ts";
 import type { OllamaAsker } from "./ollama-client.ts";
 
 /** A model of GET /api/tags; `remoteHost` is set for a cloud model, which runs elsewhere. */
@@ -39,12 +40,12 @@ export async function probeOllama(client: OllamaAsker): Promise<void> {
 /** Ollama's version; empty when it does not say. */
 export async function readVersion(client: OllamaAsker): Promise<string> {
   const answer = await readJson(client, { method: "GET", path: "/api/version" }, QUICK_TIMEOUT_MS);
-  return textOf(answer["version"]).slice(0, 64);
+  return asText(answer["version"]).slice(0, 64);
 }
 
 export async function readTags(client: OllamaAsker): Promise<TaggedModel[]> {
   const answer = await readJson(client, { method: "GET", path: "/api/tags" }, TAGS_TIMEOUT_MS);
-  return listOf(answer["models"])
+  return asArray(answer["models"])
     .slice(0, MAX_MODELS)
     .map(toTaggedModel)
     .filter((model) => model !== undefined);
@@ -52,7 +53,7 @@ export async function readTags(client: OllamaAsker): Promise<TaggedModel[]> {
 
 export async function readLoaded(client: OllamaAsker): Promise<LoadedModel[]> {
   const answer = await readJson(client, { method: "GET", path: "/api/ps" }, PS_TIMEOUT_MS);
-  return listOf(answer["models"])
+  return asArray(answer["models"])
     .map(toLoadedModel)
     .filter((model) => model !== undefined);
 }
@@ -60,9 +61,9 @@ export async function readLoaded(client: OllamaAsker): Promise<LoadedModel[]> {
 export async function readDetails(client: OllamaAsker, model: string): Promise<ModelDetails> {
   const body = JSON.stringify({ model });
   const answer = await readJson(client, { method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
-  const info = objectOf(answer["model_info"]);
-  const contextLength = Number(info[`${textOf(info["general.architecture"])}.context_length`] ?? 0);
-  return { capabilities: capabilitiesOf(answer["capabilities"]), contextLength: wholeOf(contextLength) };
+  const info = asObject(answer["model_info"]) ?? {};
+  const contextLength = asInt32(info[`${asText(info["general.architecture"])}.context_length`]);
+  return { capabilities: capabilitiesOf(answer["capabilities"]), contextLength };
 }
 
 /** Ollama's whole answer to POST /api/show, for people. */
@@ -77,66 +78,50 @@ export async function showModel(
 
 type AskRequest = Parameters<OllamaAsker["ask"]>[0];
 
-async function readJson(client: OllamaAsker, request: AskRequest, timeoutMs: number): Promise<Record<string, unknown>> {
+async function readJson(client: OllamaAsker, request: AskRequest, timeoutMs: number): Promise<JsonObject> {
   const { status, text } = await client.ask(request, timeoutMs);
   if (status !== 200) throw new Error(`${request.path} was answered with ${status}: ${text.slice(0, 200)}`);
-  return objectOf(JSON.parse(text));
+  return asObject(JSON.parse(text)) ?? {};
 }
 
 function toTaggedModel(value: unknown): TaggedModel | undefined {
-  const model = objectOf(value);
+  const model = asObject(value) ?? {};
   const name = nameOf(model);
   const key = modelKey(name);
   if (key === undefined) return undefined;
-  const details = objectOf(model["details"]);
+  const details = asObject(model["details"]) ?? {};
   return {
     name,
     modelKey: key,
-    digest: textOf(model["digest"]).replace(/^sha256:/, ""),
-    sizeBytes: wholeOf(model["size"]),
+    digest: asText(model["digest"]).replace(/^sha256:/, ""),
+    sizeBytes: asCount(model["size"]),
     capabilities: capabilitiesOf(model["capabilities"]),
-    contextLength: wholeOf(details["context_length"]),
-    family: textOf(details["family"]),
-    parameterSize: textOf(details["parameter_size"]),
-    quantizationLevel: textOf(details["quantization_level"]),
-    remoteHost: textOf(model["remote_host"]),
+    contextLength: asInt32(details["context_length"]),
+    family: asText(details["family"]),
+    parameterSize: asText(details["parameter_size"]),
+    quantizationLevel: asText(details["quantization_level"]),
+    remoteHost: asText(model["remote_host"]),
   };
 }
 
 function toLoadedModel(value: unknown): LoadedModel | undefined {
-  const model = objectOf(value);
+  const model = asObject(value) ?? {};
   const name = nameOf(model);
   const key = modelKey(name);
   if (key === undefined) return undefined;
   return {
     name,
     modelKey: key,
-    contextLength: wholeOf(model["context_length"]),
-    sizeBytes: wholeOf(model["size"]),
-    vramBytes: wholeOf(model["size_vram"]),
+    contextLength: asInt32(model["context_length"]),
+    sizeBytes: asCount(model["size"]),
+    vramBytes: asCount(model["size_vram"]),
   };
 }
 
-function nameOf(model: Record<string, unknown>): string {
-  return textOf(model["name"]) || textOf(model["model"]);
+function nameOf(model: JsonObject): string {
+  return asText(model["name"]) || asText(model["model"]);
 }
 
 function capabilitiesOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) ? value.filter((capability) => typeof capability === "string") : undefined;
-}
-
-function objectOf(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-function wholeOf(value: unknown): number {
-  return typeof value === "number" && Number.isSafeInteger(Math.trunc(value)) ? Math.max(0, Math.trunc(value)) : 0;
 }

@@ -1,5 +1,6 @@
 /** One call of /api/embed, which answers as a whole; every way of failing becomes the error that the caller sees. */
 import { DroverError } from "@drover/platform";
+import { type JsonObject, parseObject } from "./json-values.ts";
 import { type OllamaAnswer, type OllamaAsker, OllamaTimeoutError } from "./ollama-client.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 
@@ -12,7 +13,7 @@ export interface EmbedCall extends OllamaErrorContext {
 }
 
 export interface EmbedAnswer {
-  readonly object: Readonly<Record<string, unknown>>;
+  readonly object: JsonObject;
   readonly text: string;
 }
 
@@ -31,15 +32,13 @@ export async function embedOnce(client: OllamaAsker, call: EmbedCall): Promise<E
   return { object: parseAnswer(answer.text, call), text: answer.text };
 }
 
-function parseAnswer(text: string, { model, node }: OllamaErrorContext): Readonly<Record<string, unknown>> {
+function parseAnswer(text: string, { model, node }: OllamaErrorContext): JsonObject {
   if (text.trim() === "") {
     const message = `Ollama on node "${node}" ended its answer of model "${model}" without a word. Its log may say why.`;
     throw new DroverError("no_output", message, { facts: { model, node } });
   }
-  try {
-    return JSON.parse(text) as Readonly<Record<string, unknown>>;
-  } catch (cause) {
-    const message = `Ollama on node "${node}" sent something that is no answer for model "${model}".`;
-    throw new DroverError("node_protocol_error", message, { facts: { model, node }, cause });
-  }
+  const object = parseObject(text);
+  if (object !== undefined) return object;
+  const message = `Ollama on node "${node}" sent something that is no answer for model "${model}".`;
+  throw new DroverError("node_protocol_error", message, { facts: { model, node } });
 }

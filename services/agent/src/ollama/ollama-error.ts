@@ -4,6 +4,7 @@
  * because wording varies by endpoint and version.
  */
 import { DroverError, type EndingKind } from "@drover/platform";
+import { asObject, parseObject } from "./json-values.ts";
 
 /** For whom and where a failure is told. */
 export interface OllamaErrorContext {
@@ -129,16 +130,10 @@ export function unwrapErrorText(text: string): string {
 const LONGEST_WORDS = 500;
 
 function innerMessage(text: string): string | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const error: unknown = "error" in value ? value.error : "message" in value ? value.message : undefined;
+  const object = parseObject(text);
+  const error = object?.["error"] ?? object?.["message"];
   if (typeof error === "string") return error;
-  return typeof error === "object" && error !== null ? JSON.stringify(error) : undefined;
+  return asObject(error) === undefined ? undefined : JSON.stringify(error);
 }
 
 function withoutAddresses(words: string): string {

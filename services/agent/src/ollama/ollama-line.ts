@@ -3,11 +3,12 @@
  * without either (routes.go streams errors as a last line with status 200; llm/server.go ends silently on token repeats).
  */
 import { DroverError } from "@drover/platform";
+import { asObject, type JsonObject, parseObject } from "./json-values.ts";
 import { classifyOllamaFailure, type OllamaErrorContext } from "./ollama-error.ts";
 
 export interface OllamaLine {
   readonly kind: "chunk" | "done";
-  readonly object: Readonly<Record<string, unknown>>;
+  readonly object: JsonObject;
   /** The line as it came, for the values whose text must not be touched. */
   readonly text: string;
 }
@@ -40,7 +41,7 @@ export function createLineReader(context: OllamaErrorContext): LineReader {
 
   const facts = (): Record<string, string> => ({ model, node, chunks: String(chunks) });
 
-  const count = (object: Readonly<Record<string, unknown>>): void => {
+  const count = (object: JsonObject): void => {
     chunks++;
     const token = tokenOf(object)?.trim();
     repeats = token !== undefined && token === lastToken ? repeats + 1 : 1;
@@ -105,21 +106,7 @@ export function createLineReader(context: OllamaErrorContext): LineReader {
   };
 }
 
-function tokenOf(object: Readonly<Record<string, unknown>>): string | undefined {
-  const message = object["message"];
-  const content =
-    typeof message === "object" && message !== null && "content" in message ? message.content : object["response"];
+function tokenOf(object: JsonObject): string | undefined {
+  const content = asObject(object["message"])?.["content"] ?? object["response"];
   return typeof content === "string" ? content : undefined;
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
 }

@@ -31,9 +31,8 @@ import {
   TopLogprobSchema,
 } from "@drover/proto/drover/inference/v1/inference_pb";
 import { arrayElements, JsonObjectWriter, memberText, objectMembers } from "./json-text.ts";
+import { asArray, asCount, asInt32, asNumber, asObject, asText, type JsonObject } from "./json-values.ts";
 import type { OllamaLine } from "./ollama-line.ts";
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** What the agent adds to Ollama's words. */
 export interface Origin {
@@ -76,7 +75,7 @@ export function toGenerateDone(line: OllamaLine, origin: Origin): GenerateDone {
   const done = create(GenerateDoneSchema, {
     ...generateFields(object, text),
     completion: toCompletion(object, origin),
-    context: asArray(object["context"]).map(asInteger),
+    context: asArray(object["context"]).map(asInt32),
     extraJson: extraOf(object, text, GENERATE_DONE_KEYS),
   });
   const debugInfo = toDebugInfo(object["_debug_info"]);
@@ -109,7 +108,7 @@ export function toEmbedResponse(object: JsonObject, text: string, node: string):
       create(EmbeddingSchema, { values: asArray(values).map(asNumber) }),
     ),
     ...durations(object, ["total_duration", "load_duration"]),
-    promptEvalCount: asInteger(object["prompt_eval_count"]),
+    promptEvalCount: asInt32(object["prompt_eval_count"]),
     node,
     extraJson: writeExtra(object, text, EMBED_KEYS),
   });
@@ -162,7 +161,7 @@ function toToolCalls(owner: JsonObject, ownerText: string): ToolCall[] {
     return create(ToolCallSchema, {
       id: asText(object["id"]),
       function: create(ToolCallFunctionSchema, {
-        index: asInteger(inner["index"]),
+        index: asInt32(inner["index"]),
         name: asText(inner["name"]),
         argumentsJson: memberText(innerText, "arguments") ?? "",
       }),
@@ -174,8 +173,8 @@ function toCompletion(object: JsonObject, origin: Origin): Completion {
   return create(CompletionSchema, {
     doneReason: asText(object["done_reason"]),
     ...durations(object, ["total_duration", "load_duration", "prompt_eval_duration", "eval_duration"]),
-    promptEvalCount: asInteger(object["prompt_eval_count"]),
-    evalCount: asInteger(object["eval_count"]),
+    promptEvalCount: asInt32(object["prompt_eval_count"]),
+    evalCount: asInt32(object["eval_count"]),
     node: origin.node,
     contextLength: origin.contextLength,
     remoteModel: asText(object["remote_model"]),
@@ -197,7 +196,7 @@ type DurationField = (typeof DURATION_FIELDS)[DurationKey];
 function durations(object: JsonObject, keys: readonly DurationKey[]): Partial<Record<DurationField, Duration>> {
   const fields: Partial<Record<DurationField, Duration>> = {};
   for (const key of keys) {
-    const nanoseconds = asInteger(object[key]);
+    const nanoseconds = asCount(object[key]);
     if (nanoseconds !== 0) fields[DURATION_FIELDS[key]] = toDuration(nanoseconds);
   }
   return fields;
@@ -233,7 +232,7 @@ function toDebugInfo(value: unknown): DebugInfo | undefined {
   if (object === undefined) return undefined;
   return create(DebugInfoSchema, {
     renderedTemplate: asText(object["rendered_template"]),
-    imageCount: asInteger(object["image_count"]),
+    imageCount: asInt32(object["image_count"]),
   });
 }
 
@@ -257,24 +256,4 @@ function writeExtra(object: JsonObject, text: string | (() => string), known: Re
     if (!known.has(member.key)) writer.setText(member.key, member.text);
   }
   return writer.toString();
-}
-
-function asText(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-function asNumber(value: unknown): number {
-  return typeof value === "number" ? value : 0;
-}
-
-function asInteger(value: unknown): number {
-  return Math.trunc(asNumber(value));
-}
-
-function asArray(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function asObject(value: unknown): JsonObject | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
 }

@@ -1,9 +1,10 @@
 /** Carries every field that Ollama's API has (api/types.go) through the translation, one row per field. */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { DroverError } from "@drover/platform";
 import {
   ChatRequestSchema,
   EmbedRequestSchema,
+  GenerateDoneSchema,
   GenerateRequestSchema,
   type OptionsSchema,
 } from "@drover/proto/drover/inference/v1/inference_pb";
@@ -398,6 +399,15 @@ describe("answers on their way from Ollama", () => {
       promptEvalCount: 8,
       extraJson: "",
     });
+  });
+
+  test("numbers that no field can hold are cut, so that the answer can still be sent", () => {
+    const done = toGenerateDone(
+      line('{"done":true,"eval_count":1e300,"prompt_eval_count":2.5,"context":[1e12],"total_duration":-5}'),
+      origin,
+    );
+    expect(() => toBinary(GenerateDoneSchema, done)).not.toThrow();
+    expect(done.completion).toMatchObject({ evalCount: 0x7fff_ffff, promptEvalCount: 2 });
   });
 
   test("strange types are taken as not said, never as a crash", () => {

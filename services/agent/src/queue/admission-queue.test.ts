@@ -51,11 +51,14 @@ describe("the admission queue", () => {
       });
       return promise;
     };
-    queue = new AdmissionQueue({ node: "n", slots, queueLimit }, { clock, load, onChange: () => changes++ });
+    queue = new AdmissionQueue(
+      { node: "n", slots, queueLimit, queueBytesLimit: 100 },
+      { clock, load, onChange: () => changes++ },
+    );
   }
 
-  async function enter(wanted: RunnerSpec): Promise<Call> {
-    const call: Call = { entry: queue.enter(wanted), slot: undefined, error: undefined };
+  async function enter(wanted: RunnerSpec, bodyBytes = 1): Promise<Call> {
+    const call: Call = { entry: queue.enter(wanted, bodyBytes), slot: undefined, error: undefined };
     call.entry.slot.then(
       (slot) => {
         call.slot = slot;
@@ -156,11 +159,23 @@ describe("the admission queue", () => {
     await loads[0]?.done();
     await enter(A);
     await enter(A);
-    expect(() => queue.enter(A)).toThrow(/queue of node "n" is full: 2 calls/);
-    const refusal = refusalOf(() => queue.enter(B));
+    expect(() => queue.enter(A, 1)).toThrow(/queue of node "n" is full: 2 calls/);
+    const refusal = refusalOf(() => queue.enter(B, 1));
     expect([refusal.kind, refusal.retryAfterMs]).toEqual(["queue_full", 1_000]);
     await release(running);
     expect(load()).toEqual({ queued: 1, active: 1 });
+  });
+
+  test("refuses a call whose body does not fit beside those that wait, until there is room", async () => {
+    const running = await enter(A, 500);
+    await loads[0]?.done();
+    const waiting = await enter(A, 90);
+    expect(refusalOf(() => queue.enter(A, 11)).kind).toBe("queue_full");
+    await enter(A, 10);
+    waiting.entry.leave(new Error("left"));
+    await enter(A, 90);
+    await release(running);
+    await enter(A, 10);
   });
 
   test("runs a call with a free slot though calls for other runners fill the queue", async () => {

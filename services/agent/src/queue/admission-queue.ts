@@ -14,6 +14,8 @@ export interface AdmissionOptions {
   readonly slots: number;
   /** Calls that may wait, over all runners, 0 and up. */
   readonly queueLimit: number;
+  /** What the bodies of waiting calls may hold together. */
+  readonly queueBytesLimit: number;
 }
 
 export interface AdmissionDeps {
@@ -57,6 +59,7 @@ export interface QueueEntry {
 
 interface Waiting {
   readonly record: RunnerRecord;
+  readonly bodyBytes: number;
   readonly enteredAtMs: number;
   loadMs: number;
   readonly grant: (slot: Slot) => void;
@@ -72,6 +75,7 @@ export class AdmissionQueue {
   readonly #runners: RunnerTable;
   /** Oldest first. */
   readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
   #active = 0;
   #loading: RunnerRecord | undefined;
   #recheck: Timer | undefined;
@@ -82,14 +86,15 @@ export class AdmissionQueue {
     this.#runners = new RunnerTable(options.slots);
   }
 
-  /** Takes a call in, and counts it in the same turn. Throws a DroverError when the queue is full. */
-  enter(spec: RunnerSpec): QueueEntry {
+  /** Takes a call in, and counts it in the same turn. Throws a DroverError when the queue is full, in calls or in bytes. */
+  enter(spec: RunnerSpec, bodyBytes: number): QueueEntry {
     const record = this.#runners.touch(spec);
     // A call whose turn it is at once never counts as waiting, so a limit of 0 means "run or refuse".
-    if (this.#waiting.length >= this.#options.queueLimit && !this.#canGrant(record)) throw this.#full(spec);
+    if (!this.#canGrant(record) && !this.#hasRoom(bodyBytes)) throw this.#full(spec);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const entry: Waiting = { record, enteredAtMs: this.#now(), loadMs: 0, grant: resolve, refuse: reject };
+    const entry: Waiting = { record, bodyBytes, enteredAtMs: this.#now(), loadMs: 0, grant: resolve, refuse: reject };
     this.#waiting.push(entry);
+    this.#waitingBytes += bodyBytes;
     this.#serve();
     return {
       slot: promise,
@@ -119,6 +124,7 @@ export class AdmissionQueue {
   /** Refuses all who wait; for the end of the process. Loads and running calls end elsewhere. */
   close(reason: Error): void {
     for (const entry of this.#waiting.splice(0)) entry.refuse(reason);
+    this.#waitingBytes = 0;
     this.#recheck?.cancel();
     this.#deps.onChange();
   }
@@ -231,8 +237,10 @@ export class AdmissionQueue {
 
   #remove(entry: Waiting): boolean {
     const index = this.#waiting.indexOf(entry);
-    if (index >= 0) this.#waiting.splice(index, 1);
-    return index >= 0;
+    if (index < 0) return false;
+    this.#waiting.splice(index, 1);
+    this.#waitingBytes -= entry.bodyBytes;
+    return true;
   }
 
   #stageOf(entry: Waiting): EntryStage {
@@ -250,9 +258,16 @@ export class AdmissionQueue {
     return entry.loadMs + running;
   }
 
+  /** A single body is always within the bytes: what one call may hold is limited where it is read. */
+  #hasRoom(bodyBytes: number): boolean {
+    const { queueLimit, queueBytesLimit } = this.#options;
+    if (this.#waiting.length >= queueLimit) return false;
+    return this.#waiting.length === 0 || this.#waitingBytes + bodyBytes <= queueBytesLimit;
+  }
+
   #full(spec: RunnerSpec): DroverError {
-    const { node, queueLimit } = this.#options;
-    const message = `The queue of node "${node}" is full: ${queueLimit} calls wait for it. Try again later, or use another node.`;
+    const { node } = this.#options;
+    const message = `The queue of node "${node}" is full: ${this.#waiting.length} calls wait for it. Try again later, or use another node.`;
     return new DroverError("queue_full", message, { facts: { node, model: spec.model }, retryAfterMs: 1_000 });
   }
 

@@ -61,17 +61,20 @@ export class ChildProgram {
       this.#lastLines.push(line);
       if (this.#lastLines.length > LINES_KEPT) this.#lastLines.shift();
     };
-    for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream !== null) readLines(stream, keep);
-    this.ended = new Promise((resolve) => {
-      // "close" comes after the last line was read; a process that could not be made has only "error".
-      this.#child.once("close", (code, signal) => resolve({ code, signal }));
+    const outputs = [this.#child.stdout, this.#child.stderr].filter((stream) => stream !== null);
+    const isAllRead = Promise.allSettled(outputs.map((stream) => readLines(stream, keep)));
+    // Not "close": it never comes once this side has closed the IPC channel.
+    const exit = new Promise<ChildEnd>((resolve) => {
+      this.#child.once("exit", (code, signal) => resolve({ code, signal }));
       this.#child.once("error", (error) => {
         keep(error.message);
         resolve({ code: 1, signal: null });
       });
-    }).then((end) => {
+    });
+    this.ended = exit.then(async (end) => {
       this.#isRunning = false;
-      return end as ChildEnd;
+      await isAllRead;
+      return end;
     });
     this.started = this.#waitForStart();
   }

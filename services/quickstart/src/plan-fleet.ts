@@ -29,7 +29,7 @@ export async function planFleet(wishes: FleetWishes): Promise<PlannedNode[]> {
   }
   if (answering.length === 0) {
     print(
-      `No Ollama answered at ${where}: using three simulated nodes; install Ollama (https://ollama.com/download) or pass --ollama URL.\n`,
+      `No Ollama answered at ${where}: using three simulated nodes, whose answers are invented; install Ollama (https://ollama.com/download) or pass --ollama URL.\n`,
     );
     return simulatedNodes(SIMULATED_MODELS);
   }

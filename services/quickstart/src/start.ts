@@ -118,7 +118,7 @@ function tellLoss(lost: LostProgram, alive: Set<string>, { print, fail }: StartS
   print(`\nUnexpectedly ${title} ${howItEnded(end)}${said}`);
   if (node !== undefined) alive.delete(node);
   if (node !== undefined && alive.size > 0) {
-    print(`Going on with ${[...alive].join(", ")}; for ${node} start again.\n`);
+    print(`Going on with ${[...alive].join(", ")}; to have ${node} back, start again.\n`);
     return;
   }
   print(

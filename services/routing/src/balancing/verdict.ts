@@ -29,8 +29,15 @@ export function verdictWithoutCandidate(
     const problem = directNodeProblem(profile, profile.node, snapshot.nodes);
     if (problem !== undefined) return refuse(problem);
   }
+  const unread = nodes["lacks-model"].filter(isUnread);
+  if (unread.length > 0 && unread.length === nodes["lacks-model"].length + nodes["lacks-capability"].length) {
+    return wait(unreadModels(profile, unread));
+  }
   if (nodes["failed-in-this-call"].length > 0) return refuse(allFailed(profile, nodes["failed-in-this-call"]));
   if (nodes["lacks-capability"].length > 0) return refuse(lacksCapability(profile, nodes["lacks-capability"]));
+  if (profile.node !== undefined && nodes["lacks-model"].length > 0) {
+    return refuse(nodeLacksModel(profile, profile.node, snapshot.nodes));
+  }
   return refuse(modelNotFound(profile, snapshot, nodes["labels-differ"]));
 }
 
@@ -75,6 +82,19 @@ function notReady(profile: CallProfile, pending: number, snapshot: FleetSnapshot
   });
 }
 
+/** It answers, but its Ollama never did: it may well have the model. Only where no other node can tell is that waited for. */
+function isUnread(node: NodeView): boolean {
+  return !node.isInventoryComplete && node.availability !== "unreachable";
+}
+
+function unreadModels(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
+  const states = listed(nodes.map((node) => `${node.name}: ${node.detail}`));
+  return new DroverError("fleet_not_ready", `No node with model "${profile.model}" is known so far (${states}).`, {
+    facts: { model: profile.model },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
 /** What is wrong with `drover-node`; undefined when it names a node, so that the reason lies elsewhere. */
 function directNodeProblem(profile: CallProfile, wanted: string, nodes: readonly NodeView[]): DroverError | undefined {
   const facts = { model: profile.model, node: wanted };
@@ -114,6 +134,17 @@ function lacksCapability(profile: CallProfile, nodes: readonly NodeView[]): Drov
   });
 }
 
+/** The node that `drover-node` names lacks the model. */
+function nodeLacksModel(profile: CallProfile, wanted: string, nodes: readonly NodeView[]): DroverError {
+  const others = nodes.filter((node) => node.models.has(profile.modelKey)).map((node) => node.name);
+  const elsewhere = others.length === 0 ? "" : `; ${listed(others)} would`;
+  return new DroverError(
+    "model_not_found",
+    `Node "${wanted}" does not have model "${profile.model}"${elsewhere}. Run \`ollama pull ${profile.model}\` on it.`,
+    { facts: { model: profile.model, node: wanted } },
+  );
+}
+
 function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: readonly NodeView[]): DroverError {
   const facts = { model: profile.model };
   const elsewhere = labelled.filter((node) => node.models.has(profile.modelKey));
@@ -134,9 +165,9 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
       ? "No nodes are configured: start the router with --nodes."
       : `Run \`ollama pull ${profile.model}\` on a node.`,
   );
-  const away = snapshot.members.filter((member) => member.link.kind !== "attached").map((member) => member.endpoint);
-  const names = snapshot.nodes.filter((node) => node.availability === "unreachable").map((node) => node.name);
-  const others = away.length - names.length;
+  const away = snapshot.nodes.filter((node) => node.availability === "unreachable" || !node.isInventoryComplete);
+  const names = away.map((node) => node.name);
+  const others = snapshot.members.filter((member) => member.link.kind === "connecting").length;
   if (names.length > 0) parts.push(`Away now: ${listed(names)}.`);
   if (others > 0) parts.push(`${others} node${others === 1 ? " has" : "s have"} never answered.`);
   return new DroverError("model_not_found", parts.join(" "), { facts });

@@ -10,6 +10,11 @@ const STALE_MAX = 1_024;
 export class Rotation {
   readonly #credits = new Map<string, number>();
 
+  /** Nodes whose turn is remembered. */
+  get size(): number {
+    return this.#credits.size;
+  }
+
   /** `nodes` is not empty. A node that is new starts level with the others. */
   next(nodes: readonly NodeView[], weightOf: (node: NodeView) => number): NodeView {
     if (this.#credits.size > nodes.length + STALE_MAX) this.#credits.clear();

@@ -16,5 +16,6 @@ export { Fleet } from "./fleet/fleet.ts";
 export { identityOf } from "./fleet/link-state.ts";
 export type { Availability, ModelView, NodeView } from "./fleet/node-view.ts";
 export type { FleetMember, FleetSnapshot } from "./fleet/snapshot.ts";
+export { type AgentConnection, openAgentConnection } from "./transport/agent-connection.ts";
 export { openAttachLink } from "./transport/attach-link.ts";
 export { createHttp2Transport, type Http2Transport } from "./transport/http2-transport.ts";

@@ -3,10 +3,10 @@
  * agent that hangs must not hold the next one. It turns whatever goes wrong into an error that names the node.
  */
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type Clock, DroverError, droverErrorFromConnect, type EndingKind, META } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
-import type { NodeView } from "@drover/routing";
+import { type NodeView, openAgentConnection } from "@drover/routing";
 
 /** An agent answers these at once, without asking its Ollama. */
 const TIMEOUT_MS = 5_000;
@@ -45,12 +45,10 @@ async function ask(
   signal: AbortSignal,
   question: Question,
 ): Promise<void> {
-  const baseUrl = `http://${node.endpoint}`;
-  // Without pings: in connect-node 2.2.0 a ping that times out may end the process.
-  const sessionManager = new Http2SessionManager(baseUrl);
+  const connection = openAgentConnection(node.endpoint);
   const transport = createGrpcTransport({
-    baseUrl,
-    sessionManager,
+    baseUrl: connection.authority,
+    sessionManager: connection,
     readMaxBytes: MESSAGE_BYTES_MAX,
     acceptCompression: [],
   });
@@ -66,7 +64,7 @@ async function ask(
   } finally {
     timer.cancel();
     signal.removeEventListener("abort", stop);
-    sessionManager.abort();
+    connection.close();
   }
 }
 

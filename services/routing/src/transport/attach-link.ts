@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type Clock, type Rng, sleep } from "@drover/platform";
 import {
   AgentService,
@@ -14,6 +14,7 @@ import {
 } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { Link } from "../fleet/fleet.ts";
 import type { LinkEvent } from "../fleet/link-state.ts";
+import { openAgentConnection } from "./agent-connection.ts";
 
 /** Pauses between tries: from the first to the last, doubling, each shortened by a random part so that a fleet of routers spreads out. */
 const RETRY_FIRST_MS = 100;
@@ -68,12 +69,12 @@ async function attachOnce(
   report: (event: LinkEvent) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const sessions = new Http2SessionManager(`http://${endpoint}`);
+  const connection = openAgentConnection(endpoint);
   const client = createClient(
     AgentService,
     createGrpcTransport({
-      baseUrl: `http://${endpoint}`,
-      sessionManager: sessions,
+      baseUrl: connection.authority,
+      sessionManager: connection,
       readMaxBytes: MESSAGE_BYTES_MAX,
       acceptCompression: [],
     }),
@@ -101,7 +102,7 @@ async function attachOnce(
     signal.removeEventListener("abort", stop);
     // Leaving the loop does not cancel the stream in connect-es, so it is said.
     stop();
-    sessions.abort();
+    connection.close();
   }
 }
 

@@ -10,10 +10,11 @@ import {
   switchOption,
   textSchema,
 } from "@drover/platform";
+import manifest from "../package.json" with { type: "json" };
 
 export const startConfig = defineConfig({
   name: "npm start --",
-  version: "0.0.0",
+  version: manifest.version,
   summary:
     "Starts a router and an agent for each Ollama that answers, or simulated nodes, and sends one prompt through.",
   examples: [

@@ -39,7 +39,7 @@ const WAIT_LIMIT_MS = 5_000;
 /** Resolves when a node has reported a model for the sample, when all nodes have said what they can, or after 5 s. */
 export async function waitForFirstReport(
   starting: readonly StartingNode[],
-  { clock, signal }: NodeSurroundings,
+  { clock, signal }: Pick<NodeSurroundings, "clock" | "signal">,
 ): Promise<FirstReports> {
   const reports: NodeReport[] = [];
   const waited = new AbortController();

@@ -16,6 +16,7 @@ it.each([
   [" 'gpu:1' ", "http://gpu:1"],
   ["a b", undefined],
   ["http://", undefined],
+  ["ftp://gpu", undefined],
 ])("reads OLLAMA_HOST %j as %j", (given, expected) => {
   expect(ollamaHostUrl(given)).toBe(expected);
 });

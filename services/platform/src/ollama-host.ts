@@ -11,6 +11,8 @@ export function ollamaHostUrl(ollamaHost: string | undefined): string | undefine
   const text = (ollamaHost ?? "").trim().replace(/^["']|["']$/g, "");
   if (text === "") return `http://127.0.0.1:${DEFAULT_PORT}`;
   const scheme = /^(https?):\/\//i.exec(text)?.[1]?.toLowerCase();
+  // Read without a scheme, `ftp://gpu` would be a host named ftp.
+  if (scheme === undefined && text.includes("://")) return undefined;
   const rest = text.replace(/^https?:\/\//i, "");
   // `:1234` is a port on this machine; a bare IPv6 address has several colons and no brackets.
   const named = /^:\d/.test(rest)

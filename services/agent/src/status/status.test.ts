@@ -1,0 +1,131 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { NodeLoadSchema, RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { describe, expect, test } from "vitest";
+import { AttachedRouters, MAX_ATTACHED_ROUTERS } from "./attached-routers.ts";
+import { buildModelInventory } from "./model-inventory.ts";
+import { NodeCondition } from "./node-condition.ts";
+import { buildNodeLoad, type RunnerSnapshot } from "./node-load.ts";
+import { createStatusChanges, type StatusPart } from "./status-changes.ts";
+
+const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
+  model: "m:latest",
+  optionsJson: "",
+  state: "loaded",
+  slots: 2,
+  active: 1,
+  queued: 3,
+  seen: { name: "m:latest", modelKey: "m", contextLength: 4096, sizeBytes: 5e9, vramBytes: 4e9 },
+  loadingForMs: undefined,
+  lastLoadMs: 1_500,
+  ...fields,
+});
+
+describe("the load of a node", () => {
+  test("tells runners, queue and slots", () => {
+    const load = buildNodeLoad({ runners: [runner()], queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 });
+    expect(load).toMatchObject({ queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 });
+    expect(load.runners).toMatchObject([
+      {
+        model: "m:latest",
+        state: RunnerState.LOADED,
+        slots: 2,
+        active: 1,
+        queued: 3,
+        contextLength: 4096,
+        sizeBytes: 5_000_000_000n,
+        vramBytes: 4_000_000_000n,
+        rates: { loadTime: { seconds: 1n, nanos: 500_000_000 } },
+      },
+    ]);
+  });
+
+  test("tells since when a runner loads, and nothing that is not known", () => {
+    const loading = runner({ state: "loading", seen: undefined, loadingForMs: 250, lastLoadMs: undefined });
+    const [built] = buildNodeLoad({
+      runners: [loading],
+      queued: 0,
+      queueLimit: 1,
+      slotsPerRunner: 1,
+      active: 0,
+    }).runners;
+    expect(built).toMatchObject({ state: RunnerState.LOADING, contextLength: 0, loadingFor: { nanos: 250_000_000 } });
+    expect(built?.rates).toBeUndefined();
+  });
+
+  test("holds at most 256 runners", () => {
+    const runners = Array.from({ length: 300 }, () => runner());
+    const load = buildNodeLoad({ runners, queued: 0, queueLimit: 1, slotsPerRunner: 1, active: 0 });
+    expect(load.runners).toHaveLength(256);
+    expect(toBinary(NodeLoadSchema, load).length).toBeLessThan(1_000_000);
+  });
+});
+
+describe("the inventory of a node", () => {
+  test("is incomplete until it was read, and complete when there is nothing", () => {
+    expect(buildModelInventory(undefined)).toMatchObject({ isComplete: false, models: [] });
+    expect(buildModelInventory([])).toMatchObject({ isComplete: true, models: [] });
+  });
+});
+
+describe("the condition of a node", () => {
+  test("tells changes of Ollama once, and drains with a reason of at most 256 characters", () => {
+    let changes = 0;
+    const condition = new NodeCondition(() => changes++);
+    condition.setOllama(true, "0.24.0");
+    condition.setOllama(true, "0.24.0");
+    expect(changes).toBe(1);
+    condition.drain("x".repeat(300));
+    expect(condition.build()).toMatchObject({
+      isDraining: true,
+      drainReason: "x".repeat(256),
+      ollamaVersion: "0.24.0",
+    });
+    condition.resume();
+    expect(condition.build()).toMatchObject({ isDraining: false, drainReason: "" });
+    condition.drain("");
+    expect(condition.isDraining).toBe(true);
+  });
+});
+
+describe("attached routers", () => {
+  test("are found by their secret, which is new for each stream", () => {
+    const routers = new AttachedRouters(() => undefined);
+    const first = routers.add("r", "1");
+    const second = routers.add("r", "1");
+    expect(first?.secret).not.toBe(second?.secret);
+    expect(routers.find(first?.secret)).toBe(first);
+    if (first !== undefined) routers.remove(first);
+    expect(routers.find(first?.secret)).toBeUndefined();
+    expect(routers.find(undefined)).toBeUndefined();
+  });
+
+  test("are at most 64, and one that leaves makes room", () => {
+    const routers = new AttachedRouters(() => undefined);
+    const all = Array.from({ length: MAX_ATTACHED_ROUTERS }, (_, i) => routers.add("r", String(i)));
+    expect(routers.add("r", "one too many")).toBeUndefined();
+    if (all[0] !== undefined) routers.remove(all[0]);
+    expect(routers.add("r", "next")).toBeDefined();
+  });
+
+  test("are acknowledged upwards only, and each step is told", () => {
+    let told = 0;
+    const routers = new AttachedRouters(() => told++);
+    const router = routers.add("r", "1");
+    if (router === undefined) throw new Error("there is room");
+    for (const send of [2, 1, 2, 5]) routers.acknowledge(router, send);
+    expect([router.ackedSend, told]).toEqual([5, 2]);
+  });
+});
+
+describe("status changes", () => {
+  test("reach all who follow, until they no longer do", () => {
+    const changes = createStatusChanges();
+    const seen: StatusPart[] = [];
+    const stop = changes.subscribe((part) => seen.push(part));
+    changes.subscribe((part) => seen.push(part));
+    changes.mark("load");
+    stop();
+    changes.mark("condition");
+    expect(seen).toEqual(["load", "load", "condition"]);
+  });
+});

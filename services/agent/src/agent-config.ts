@@ -6,7 +6,6 @@ import {
   durationMs,
   integer,
   ollamaHostUrl,
-  oneOf,
   option,
   textSchema,
 } from "@drover/platform";
@@ -81,19 +80,7 @@ export const agentConfig = defineConfig({
       group: "Fleet",
       help: "This node's share of the work, per slot, relative to other nodes.",
     }),
-    registration: option({
-      flag: "registration",
-      value: "WAY",
-      schema: oneOf(["none"]),
-      default: "none",
-      group: "Fleet",
-      help: "How routers learn of this agent; none: they are told by --nodes.",
-    }),
   },
-  check: ({ consul }) =>
-    consul === undefined
-      ? []
-      : ["--consul: this agent cannot register in Consul yet; tell routers its address with --nodes"],
 });
 
 export type AgentConfig = ConfigOf<typeof agentConfig>;

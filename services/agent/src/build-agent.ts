@@ -18,7 +18,6 @@ import { type AgentDeps, type AgentParts, type AgentSettings, buildParts } from 
 import { createAgentService } from "./api/agent-service.ts";
 import { createInferenceService } from "./api/inference-service.ts";
 import type { StreamLimits } from "./ollama/ollama-stream.ts";
-import { noRegistration } from "./registration/registration.ts";
 
 export interface Agent {
   /** `host:port` as really bound. */
@@ -50,7 +49,6 @@ export async function buildAgent(settings: AgentSettings, deps: AgentDeps): Prom
     });
     parts.directory.start();
     parts.loadedModels.start();
-    await noRegistration.start();
     const stop = (graceMs = STOP_GRACE_MS): Promise<void> =>
       stopAgent({ deps, parts, signals, listener, opsListener, graceMs });
     return { address: listener.address, opsAddress: opsListener?.address, identity: parts.identity, stop };
@@ -135,7 +133,6 @@ interface StopParts {
 }
 
 async function stopAgent({ deps, parts, signals, listener, opsListener, graceMs }: StopParts): Promise<void> {
-  await noRegistration.stop();
   parts.condition.drain("the agent stops");
   parts.health.shutdown();
   // Who waits can wait elsewhere; who has a slot may finish.

@@ -33,7 +33,6 @@ export const routerConfig = defineConfig({
   options: {
     listen: common.listen,
     opsListen: common.opsListen,
-    advertise: common.advertise,
     name: common.name,
     stateDir: common.stateDir,
     isInsecure: common.isInsecure,

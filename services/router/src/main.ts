@@ -1,16 +1,7 @@
 /**
  * The program `drover-router`: reads its configuration and runs until it is told to stop.
  */
-import {
-  configOrHelp,
-  createLogger,
-  formatHostPort,
-  type HostPort,
-  parseHostPort,
-  runProgram,
-  systemClock,
-  systemRng,
-} from "@drover/platform";
+import { configOrHelp, createLogger, runProgram, systemClock, systemRng } from "@drover/platform";
 import { buildRouter } from "./build-router.ts";
 import { routerConfig } from "./config.ts";
 
@@ -24,15 +15,9 @@ await runProgram({
     const log = createLogger({ name: routerConfig.name, level: config.logLevel });
     lifecycle.useLog(log);
     const router = await buildRouter(config, { clock: systemClock, rng: systemRng, log, env, lifecycle });
-    const address = advertised(config.advertise, router.address);
     const nodes = config.nodes.length;
-    log.info({ address, listen: router.address, ops: router.opsAddress, nodes, policy: config.policy }, "router ready");
-    return { address, listen: router.address, opsAddress: router.opsAddress };
+    const { address, opsAddress } = router;
+    log.info({ address, opsAddress, nodes, policy: config.policy }, "router ready");
+    return { address, opsAddress };
   },
 });
-
-/** The address that others are told; without a port of its own it is the one that is listened on. */
-function advertised(wanted: HostPort | undefined, listening: string): string {
-  if (wanted === undefined) return listening;
-  return formatHostPort({ host: wanted.host, port: wanted.port || (parseHostPort(listening)?.port ?? 0) });
-}

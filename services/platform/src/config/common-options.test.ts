@@ -22,8 +22,6 @@ it("has safe defaults", () => {
   expect(load([])).toEqual({
     listen: "127.0.0.1:50052",
     opsListen: "127.0.0.1:50060",
-    advertise: undefined,
-    consul: undefined,
     name: hostname(),
     labels: new Map(),
     stateDir: undefined,
@@ -33,12 +31,4 @@ it("has safe defaults", () => {
     logLevel: "info",
     config: undefined,
   });
-});
-
-it("never switches Consul on by Consul's own variables", () => {
-  const env = { CONSUL_HTTP_ADDR: "consul.lan:8501" };
-  expect(load([], env).consul).toBeUndefined();
-  expect(load(["--consul"], env).consul).toBe("http://consul.lan:8501");
-  expect(load(["--consul"]).consul).toBe("http://127.0.0.1:8500");
-  expect(load(["--consul", "https://consul"], env).consul).toBe("https://consul");
 });

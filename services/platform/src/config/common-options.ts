@@ -4,7 +4,7 @@
 import { hostname } from "node:os";
 import { LOG_LEVELS } from "../log.ts";
 import { listOption, option, switchOption } from "./define.ts";
-import { hostPort, hostPortText, httpUrl, labels, oneOf, text } from "./values.ts";
+import { hostPortText, labels, oneOf, text } from "./values.ts";
 
 export interface CommonDefaults {
   /** `HOST:PORT` of --listen. */
@@ -36,22 +36,6 @@ function networkOptions(defaults: CommonDefaults) {
       default: defaults.opsListen,
       group: "Network",
       help: "Where operators and probes read /healthz and /readyz.",
-    }),
-    advertise: option({
-      flag: "advertise",
-      value: "HOST[:PORT]",
-      schema: hostPort(0),
-      defaultHelp: "the address of --listen",
-      group: "Network",
-      help: "The address under which others reach this program, where it differs from --listen.",
-    }),
-    consul: option({
-      flag: "consul",
-      value: "ADDRESS",
-      schema: httpUrl(8500),
-      bare: (env) => env["CONSUL_HTTP_ADDR"] || "127.0.0.1:8500",
-      group: "Network",
-      help: "Uses Consul there; without an address CONSUL_HTTP_ADDR, else 127.0.0.1:8500.",
     }),
   };
 }

@@ -1,0 +1,35 @@
+/** `npm start` beside the real Ollama, with the line for grpcurl as it is printed. */
+import { expect, it } from "vitest";
+import { startRealOllama } from "../src/real-ollama.ts";
+import { describeWith } from "../src/real-programs.ts";
+import { runProgram } from "../src/run-program.ts";
+import { leftAfter, runStart } from "../src/start-process.ts";
+
+describeWith(["ollama", "model", "grpcurl"], "npm start beside the real Ollama", () => {
+  it("streams an answer of its model, and the printed grpcurl line works when pasted", async () => {
+    const ollama = await startRealOllama();
+    const process = runStart([], { env: { OLLAMA_HOST: ollama.address } });
+    try {
+      const address = await process.serves();
+      const shown = process.stdout();
+      expect(shown).toMatch(/^Nodes {3}local-\d+ +Ollama 0\.24\.0 at http:\/\/127\.0\.0\.1:\d+$/m);
+      expect(shown).toMatch(
+        /^smollm2(-tools)?:135m < [\s\S]+\S\n\nlocal-\d+ answered; 1 attempt, first token after \d+ ms\.$/m,
+      );
+
+      const line = /^grpcurl .*$/m.exec(shown)?.[0] ?? "";
+      expect(line).toContain(address);
+      const { code, stdout, stderr } = await runProgram("sh", ["-c", line]);
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout).toContain('"done": {');
+
+      const programs = process.descendants();
+      process.signal("SIGTERM");
+      expect(await process.ended).toMatchObject({ code: 0, stderr: "" });
+      expect(await leftAfter(programs)).toEqual([]);
+    } finally {
+      if ((await leftAfter([{ pid: process.pid, command: "" }], 0)).length > 0) process.signal("SIGKILL");
+      await ollama.close();
+    }
+  });
+});

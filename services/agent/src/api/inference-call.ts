@@ -101,7 +101,8 @@ export class InferenceCall {
     this.#isEnded = true;
     this.scope.close();
     this.#setTrailers();
-    this.#log(error);
+    // A caller that left without a word ends the generator without an error.
+    this.#log(this.reasonOf(error));
   }
 
   /** Why the call failed: what made it end, where it was made to, is the reason of all that broke afterwards. */

@@ -11,15 +11,18 @@ describe("the watch over Ollama", () => {
   let condition: NodeCondition;
   let watch: OllamaWatch;
   let probes: number;
+  let breaks: number;
 
   beforeEach(() => {
     clock = new SimClock();
     answer = "ok";
     events = [];
     probes = 0;
+    breaks = 0;
     condition = new NodeCondition(() => undefined);
     const ask: OllamaAsker["ask"] = async ({ path }) => {
       if (path === "/") probes++;
+      if (breaks-- > 0) throw new Error("ECONNRESET");
       if (answer === "refused") throw new Error("ECONNREFUSED");
       if (answer === "timeout") throw new OllamaTimeoutError("slow");
       return { status: 200, text: path === "/api/version" ? '{"version":"0.24.0"}' : "" };
@@ -63,6 +66,14 @@ describe("the watch over Ollama", () => {
     answer = "refused";
     await clock.advanceAsync(1_000);
     expect(condition.isOllamaReachable).toBe(false);
+    await watch.stop();
+  });
+
+  test("does not take one broken connection for an absent Ollama", async () => {
+    await watch.start();
+    breaks = 1;
+    await clock.advanceAsync(1_000);
+    expect([condition.isOllamaReachable, events]).toEqual([true, ["reachable"]]);
     await watch.stop();
   });
 

@@ -21,7 +21,7 @@ export interface OllamaWatchDeps {
 
 const PROBE_PAUSE_MS = 1_000;
 
-/** A machine under load may miss one probe; a refused connection needs no second opinion. */
+/** A machine under load may miss one probe; a connection that is refused twice needs no third opinion. */
 const TIMEOUTS_BEFORE_UNREACHABLE = 3;
 
 /** How long a call waits for a fresh probe before it is told that Ollama is away. */
@@ -68,7 +68,7 @@ export class OllamaWatch {
 
   async #probe(): Promise<void> {
     try {
-      await probeOllama(this.#deps.client);
+      await probeTwice(this.#deps.client);
     } catch (cause) {
       this.#missed(cause);
       return;
@@ -93,5 +93,15 @@ export class OllamaWatch {
     await this.#deps.onReachable();
     condition.setOllama(true, version);
     log.info({ ollama: client.displayUrl, version }, "Ollama answers");
+  }
+}
+
+/** A kept connection breaks when Ollama restarts; only a fresh one tells whether it is there. */
+async function probeTwice(client: OllamaAsker): Promise<void> {
+  try {
+    await probeOllama(client);
+  } catch (cause) {
+    if (cause instanceof OllamaTimeoutError) throw cause;
+    await probeOllama(client);
   }
 }

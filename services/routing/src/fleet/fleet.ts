@@ -28,8 +28,8 @@ interface Entry {
   readonly endpoint: string;
   readonly sources: Set<string>;
   readonly link: Link;
-  /** Fires when this endpoint stops being worth waiting for, so that waiting calls look again. */
-  readonly grace: Timer;
+  /** Fires when this endpoint, away since a while, stops being worth waiting for, so that waiting calls look again. */
+  grace: Timer;
   state: LinkState;
 }
 
@@ -49,6 +49,7 @@ export class Fleet {
   /** Undefined while something changed since it was built: heartbeats and idle routers then cost nothing. */
   #snapshot: FleetSnapshot | undefined;
   #isNotifyDue = false;
+  #isClosed = false;
 
   constructor(options: FleetOptions) {
     this.#clock = options.clock;
@@ -80,6 +81,8 @@ export class Fleet {
 
   /** An update of the source `name`. */
   apply(name: string, update: MembershipUpdate): void {
+    // A source that is being stopped may have one more update on its way; its links would never be closed.
+    if (this.#isClosed) return;
     switch (update.kind) {
       case "reset":
         this.#reset(name, new Set(update.members.map((member) => member.endpoint)));
@@ -97,6 +100,7 @@ export class Fleet {
 
   /** Ends every link and timer. */
   close(): void {
+    this.#isClosed = true;
     this.#silence.stop();
     for (const entry of this.#entries.values()) close(entry);
     this.#entries.clear();
@@ -121,7 +125,7 @@ export class Fleet {
       return;
     }
     const state: LinkState = { kind: "connecting", sinceMs: this.#clock.nowMs(), failure: "" };
-    const grace = this.#clock.after(UNREACHABLE_AFTER_MS + TIMER_SLACK_MS, () => this.#changed());
+    const grace = this.#startGrace();
     const link = this.#openLink(endpoint, (event) => this.#onLinkEvent(endpoint, link, event));
     this.#entries.set(endpoint, { endpoint, sources: new Set([name]), link, grace, state });
   }
@@ -141,6 +145,10 @@ export class Fleet {
     if (entry === undefined || entry.link !== link) return;
     const before = entry.state;
     entry.state = reduceLink(before, event);
+    if (entry.state.kind !== before.kind && entry.state.kind !== "attached") {
+      entry.grace.cancel();
+      entry.grace = this.#startGrace();
+    }
     this.#logTransition(endpoint, before, entry.state);
     if (isVisible(before, entry.state)) this.#changed();
   }
@@ -150,6 +158,10 @@ export class Fleet {
       if (entry.state.kind !== "attached" || entry.state.isSilent || entry.state.heardMs > beforeMs) continue;
       this.#onLinkEvent(entry.endpoint, entry.link, { kind: "silent", atMs: this.#clock.nowMs() });
     }
+  }
+
+  #startGrace(): Timer {
+    return this.#clock.after(UNREACHABLE_AFTER_MS + TIMER_SLACK_MS, () => this.#changed());
   }
 
   #changed(): void {

@@ -90,12 +90,13 @@ function mergeStatus(before: LastKnown, status: Status): LastKnown {
 
 function lost(state: LinkState, reason: string, atMs: number): LinkState {
   switch (state.kind) {
+    // Tries fail again and again; only a new reason is news.
     case "connecting":
-      return { kind: "connecting", sinceMs: state.sinceMs, failure: reason };
+      return state.failure === reason ? state : { ...state, failure: reason };
     case "attached":
       return { kind: "lost", sinceMs: atMs, reason, known: state.known };
     case "lost":
-      return { ...state, reason };
+      return state.reason === reason ? state : { ...state, reason };
   }
 }
 

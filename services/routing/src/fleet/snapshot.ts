@@ -55,9 +55,9 @@ function countNames(groups: Iterable<readonly FleetMember[]>): ReadonlyMap<strin
   return counts;
 }
 
-/** One node from all endpoints that claim its id: the first that is attached speaks for it. */
+/** One node from all endpoints that claim its id: the first that talks speaks for it, else the first that is attached. */
 function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string, number>): NodeView | undefined {
-  const speaker = group.find((member) => member.link.kind === "attached") ?? group[0];
+  const speaker = group.find(isTalking) ?? group.find((member) => member.link.kind === "attached") ?? group[0];
   if (speaker === undefined || speaker.link.kind === "connecting") return undefined;
   const { link } = speaker;
   const { identity, inventory, load } = link.known.parts;
@@ -83,9 +83,16 @@ function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string,
   };
 }
 
-/** Two live processes with one id: a copied state directory. Merging them would send work to the wrong machine. */
+function isTalking({ link }: FleetMember): boolean {
+  return link.kind === "attached" && !link.isSilent;
+}
+
+/**
+ * Two live processes with one id: a copied state directory. Merging them would send work to the wrong machine. One that is
+ * silent may be a process that is gone and was replaced, so it does not count.
+ */
 function hasConflict(group: readonly FleetMember[]): boolean {
-  const live = group.filter((member) => member.link.kind === "attached");
+  const live = group.filter(isTalking);
   return new Set(live.map((member) => identityOf(member.link)?.incarnation)).size > 1;
 }
 

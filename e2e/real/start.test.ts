@@ -28,7 +28,7 @@ describeWith(["ollama", "model", "grpcurl"], "npm start beside the real Ollama",
       expect(await process.ended).toMatchObject({ code: 0, stderr: "" });
       expect(await leftAfter(programs)).toEqual([]);
     } finally {
-      if ((await leftAfter([{ pid: process.pid, command: "" }], 0)).length > 0) process.signal("SIGKILL");
+      process.killAll();
       await ollama.close();
     }
   });

@@ -33,6 +33,8 @@ export interface StartProcess {
   /** To the whole process group, as a terminal sends Ctrl-C. */
   signalGroup(signal: NodeJS.Signals): void;
   readonly ended: Promise<StartEnd>;
+  /** For the end of a test: kills the whole group, whatever is left of it. */
+  killAll(): void;
 }
 
 export interface Descendant {
@@ -105,6 +107,7 @@ export function runStart(flags: readonly string[], options: StartOptions = {}): 
     signal: (signal) => process.kill(pid, signal),
     signalGroup: (signal) => process.kill(-pid, signal),
     ended,
+    killAll: killNow,
   };
 }
 

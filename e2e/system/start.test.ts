@@ -30,7 +30,7 @@ function start(flags: readonly string[] = [], options: StartOptions = {}): Start
 afterEach(async () => {
   for (const process of started.splice(0)) {
     const descendants = process.descendants();
-    if ((await leftAfter([{ pid: process.pid, command: "" }], 0)).length > 0) process.signalGroup("SIGKILL");
+    process.killAll();
     await process.ended;
     expect(await leftAfter(descendants)).toEqual([]);
   }

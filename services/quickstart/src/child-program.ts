@@ -37,6 +37,9 @@ export interface ChildOptions {
 /** Enough to see why a program died; older lines are dropped. */
 const LINES_KEPT = 5;
 
+/** Where in its code a program failed helps nobody who starts it. */
+const STACK_FRAME = /^\s+at /;
+
 /** A machine that is busy with eight programs at once still starts one in this time. */
 const START_LIMIT_MS = 30_000;
 
@@ -58,6 +61,7 @@ export class ChildProgram {
     const keep = (raw: string): void => {
       const line = stripVTControlCharacters(prettyLine(raw)).trimEnd();
       onLine?.(line);
+      if (line === "" || STACK_FRAME.test(line)) return;
       this.#lastLines.push(line);
       if (this.#lastLines.length > LINES_KEPT) this.#lastLines.shift();
     };

@@ -82,10 +82,10 @@ export function runnerOptionsOf(
   return runnerOptionsJson(options, shift);
 }
 
-/** Further fields first, so that the fields of ours replace them. The agent always streams: a caller cannot ask otherwise. */
+/** Further fields first, so that the fields of ours replace them. */
 function startBody(model: string, extraJson: string): JsonObjectWriter {
   const body = new JsonObjectWriter();
-  for (const { key, text } of extraMembers(extraJson, "extra_json")) if (key !== "stream") body.setText(key, text);
+  for (const { key, text } of extraMembers(extraJson, "extra_json")) body.setText(key, text);
   return body.set("model", model);
 }
 

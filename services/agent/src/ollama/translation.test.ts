@@ -242,6 +242,7 @@ describe("the runner that a request needs", () => {
 
   test("is named by its load-time options in sorted order, however they were given", () => {
     expect(runner({ options: { numThread: 2, numCtx: 64 } })).toBe('{"num_ctx":64,"num_thread":2}');
+    expect(runner({ options: { numCtx: 64, numBatch: 8 } })).toBe('{"num_batch":8,"num_ctx":64}');
     expect(runner({ options: { numThread: 2, extraOptionsJson: '{"num_ctx": 64.0}' } })).toBe(
       '{"num_ctx":64,"num_thread":2}',
     );

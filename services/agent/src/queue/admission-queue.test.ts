@@ -285,6 +285,7 @@ describe("the admission queue", () => {
       expect(running.slot).toBeDefined();
       expect(loads).toHaveLength(1);
       await clock.advanceAsync(1);
+      expect(loads).toHaveLength(1);
       expect(queue.snapshot().runners).toContainEqual(expect.objectContaining({ optionsJson: "", state: "closing" }));
       await release(running);
       expect(later[1]?.slot).toBeUndefined();
@@ -332,6 +333,7 @@ describe("the admission queue", () => {
       queue.reconcile([], clock.nowMs());
       expect(queue.snapshot().runners).toMatchObject([{ model: "a", state: "loaded", active: 1 }]);
       await release(first);
+      expect((await enter(A)).slot).toBeDefined();
     });
 
     test("takes a runner with another context for another runner", async () => {

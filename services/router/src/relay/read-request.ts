@@ -2,7 +2,7 @@
  * Reads a call's one request message from its HTTP/2 stream: bounded, inflated when it is gzip, and framed anew as identity,
  * since agents are never sent compressed messages. It does not decode protobuf.
  */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { type ByteBudget, type Clock, DroverError, type Timer } from "@drover/platform";
@@ -98,11 +98,13 @@ function readAll(stream: ServerHttp2Stream, held: HeldBytes, clock: Clock): Prom
     });
     stream.once("end", () => {
       watch.stop();
+      // A reset ends the readable side as well, wherever in the message it came.
+      if ((stream.rstCode ?? constants.NGHTTP2_NO_ERROR) !== constants.NGHTTP2_NO_ERROR) return reject(callerLeft());
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length));
     });
     stream.once("close", () => {
       watch.stop();
-      reject(new DroverError("cancelled", "The caller left before its request was complete."));
+      reject(callerLeft());
     });
   });
 }
@@ -166,6 +168,10 @@ function frame(message: Buffer, held: HeldBytes): Uint8Array {
   framed.writeUInt32BE(message.length, 1);
   framed.set(message, PREFIX_BYTES);
   return framed;
+}
+
+function callerLeft(): DroverError {
+  return new DroverError("cancelled", "The caller left before its request was complete.");
 }
 
 function tooLarge(): DroverError {

@@ -1,7 +1,7 @@
 /**
  * Where the time of a call went, for its trailers, its log line and the message of a passed deadline.
  */
-import { DroverError, META, type Metadata, readMetadata } from "@drover/platform";
+import { DroverError, encodeGrpcMessage, META, type Metadata, readMetadata } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { CallReport } from "./dispatcher.ts";
 
@@ -19,7 +19,8 @@ export function reportTrailers({ request, node, attempts, times }: CallReport, a
   const { firstTokenMs } = times;
   return {
     [META.call]: request.id,
-    ...(node === undefined ? {} : { [META.node]: node.name }),
+    // Names are for people and may hold any letters; metadata may not.
+    ...(node === undefined ? {} : { [META.node]: encodeGrpcMessage(node.name) }),
     [META.attempts]: String(attempts),
     [META.queueMs]: String(Math.round(times.waitedMs + (Number.isFinite(queueMs) ? queueMs : 0))),
     [META.loadMs]: readMetadata(agent, META.loadMs),

@@ -13,6 +13,12 @@ async function main(lifecycle: Lifecycle): Promise<ReadyFacts | undefined> {
   const config = configOrHelp(startConfig, { argv: process.argv.slice(2), env, print });
   if (config === undefined) return undefined;
   const onGone = (): void => void process.kill(process.pid, "SIGTERM");
+  // Whoever read this has left, as `npm start | head` does; without a listener it would end as a fault.
+  let isRead = true;
+  process.stdout.on("error", () => {
+    if (isRead) onGone();
+    isRead = false;
+  });
   watchNpm({ clock: systemClock, env, signal: lifecycle.stopSignal, onGone });
   const fail = (): void => void lifecycle.stop(1).then(() => process.exit(1));
   try {

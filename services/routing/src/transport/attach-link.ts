@@ -3,9 +3,9 @@
  * reports what the agent says, and begins again with growing pauses after a loss.
  */
 import { create } from "@bufbuild/protobuf";
-import { type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { type Clock, type Rng, sleep } from "@drover/platform";
+import { type Clock, droverErrorFromConnect, type Rng, sleep } from "@drover/platform";
 import {
   AgentService,
   type AttachRequest,
@@ -14,7 +14,7 @@ import {
 } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { Link } from "../fleet/fleet.ts";
 import type { LinkEvent } from "../fleet/link-state.ts";
-import { openAgentConnection } from "./agent-connection.ts";
+import { type AgentConnection, openAgentConnection } from "./agent-connection.ts";
 
 /** Pauses between tries: from the first to the last, doubling, each shortened by a random part so that a fleet of routers spreads out. */
 const RETRY_FIRST_MS = 100;
@@ -27,6 +27,9 @@ const WELCOME_TIMEOUT_MS = 5_000;
 const SILENT_STREAM_MS = 10_000;
 /** DESIGN 4.6: messages on Attach. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+const NOBODY = "no Drover agent answers at its endpoint";
+const LOST = "the connection to its agent was lost";
 
 export interface AttachLinkOptions {
   readonly clock: Clock;
@@ -69,23 +72,16 @@ async function attachOnce(
   report: (event: LinkEvent) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const connection = openAgentConnection(endpoint);
-  const client = createClient(
-    AgentService,
-    createGrpcTransport({
-      baseUrl: connection.authority,
-      sessionManager: connection,
-      readMaxBytes: MESSAGE_BYTES_MAX,
-      acceptCompression: [],
-    }),
-  );
   const attempt = new AbortController();
   const stop = (): void => attempt.abort();
   signal.addEventListener("abort", stop, { once: true });
   let patience = options.clock.after(WELCOME_TIMEOUT_MS, stop);
   let wasWelcomed = false;
+  let connection: AgentConnection | undefined;
   try {
-    for await (const message of attach(client, options, attempt.signal)) {
+    // Throws when what discovery named is no address.
+    connection = openAgentConnection(endpoint);
+    for await (const message of attach(connection, options, attempt.signal)) {
       if (signal.aborted) break;
       wasWelcomed ||= message.event.case === "welcome";
       if (wasWelcomed) {
@@ -96,21 +92,28 @@ async function attachOnce(
     }
     return "its agent ended the connection";
   } catch (error) {
-    return describe(error, wasWelcomed);
+    return attempt.signal.aborted ? describeSilence(wasWelcomed) : describe(error, wasWelcomed);
   } finally {
     patience.cancel();
     signal.removeEventListener("abort", stop);
     // Leaving the loop does not cancel the stream in connect-es, so it is said.
     stop();
-    connection.close();
+    connection?.close();
   }
 }
 
 function attach(
-  client: Client<typeof AgentService>,
+  connection: AgentConnection,
   options: AttachLinkOptions,
   signal: AbortSignal,
 ): AsyncIterable<AttachResponse> {
+  const transport = createGrpcTransport({
+    baseUrl: connection.authority,
+    sessionManager: connection,
+    readMaxBytes: MESSAGE_BYTES_MAX,
+    acceptCompression: [],
+  });
+  const client = createClient(AgentService, transport);
   return client.attach(hello(options, signal), { signal });
 }
 
@@ -140,14 +143,19 @@ function reportMessage(message: AttachResponse, report: (event: LinkEvent) => vo
   }
 }
 
+function describeSilence(wasWelcomed: boolean): string {
+  return wasWelcomed ? `its agent has been silent for ${SILENT_STREAM_MS / 1_000} s` : NOBODY;
+}
+
 function describe(error: unknown, wasWelcomed: boolean): string {
-  // An answer of the agent itself: connect sets a cause only for what broke on this side or on the way.
-  if (error instanceof ConnectError && error.cause === undefined && error.rawMessage !== "") {
+  if (!(error instanceof ConnectError)) return wasWelcomed ? LOST : NOBODY;
+  if (error.code === Code.Unimplemented) return describeStranger(error);
+  // The agent's own words, not what connect says of a connection that broke.
+  if (error.isWireError && error.rawMessage !== "") {
     return `its agent ended the connection: ${error.rawMessage}`;
   }
-  if (wasWelcomed) return "the connection to its agent was lost";
-  const cause = error instanceof ConnectError ? error.cause : error;
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (wasWelcomed) return LOST;
+  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined;
   switch (code) {
     case "ECONNREFUSED":
       return "nothing listens at its endpoint: is drover-agent running there?";
@@ -155,6 +163,13 @@ function describe(error: unknown, wasWelcomed: boolean): string {
     case "EAI_AGAIN":
       return "its host name does not resolve";
     default:
-      return "no Drover agent answers at its endpoint";
+      return NOBODY;
   }
+}
+
+/** A router at its own address among the nodes is an easy slip. */
+function describeStranger(error: ConnectError): string {
+  return droverErrorFromConnect(error) === undefined
+    ? NOBODY
+    : "a Drover answers at its endpoint that is no agent: is it a router?";
 }

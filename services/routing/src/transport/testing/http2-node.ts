@@ -53,6 +53,8 @@ export async function openRawPort(onConnection: (socket: net.Socket) => void) {
   const server = net.createServer((socket) => {
     sockets.add(socket);
     socket.on("error", ignore);
+    // Unread, it would never see the other side's end.
+    socket.resume();
     onConnection(socket);
   });
   await listen(server);

@@ -18,10 +18,13 @@ const MODEL = "llama3.2:1b";
 
 /** What a test started beside the shared fleet. */
 const ends: (() => unknown)[] = [];
-const running = new Set<DroverProcess>();
+/** Of the running test, and of the fleet that tests share: what they wrote is shown when a test fails. */
+let own: DroverProcess[] = [];
+const shared = new Set<DroverProcess>();
 beforeEach(({ onTestFailed }) => {
+  own = [];
   onTestFailed(() => {
-    for (const { pid, log } of running) process.stderr.write(`process ${pid} said:\n${log().slice(-4_000)}\n`);
+    for (const { pid, log } of [...shared, ...own]) process.stderr.write(`${pid} said:\n${log().slice(-4_000)}\n`);
   });
 });
 afterEach(async () => {
@@ -30,11 +33,8 @@ afterEach(async () => {
 
 async function start(program: "router" | "agent", ...flags: string[]): Promise<DroverProcess> {
   const started = await startDrover(program, flags);
-  running.add(started);
-  ends.push(() => {
-    running.delete(started);
-    return started.stop("SIGKILL");
-  });
+  own.push(started);
+  ends.push(() => started.stop("SIGKILL"));
   return started;
 }
 
@@ -74,13 +74,13 @@ describe("a router with one node", () => {
     ]);
     agent = await startDrover("agent", ["--ollama", ollama.url, "--name", "one", "--slots", "4"]);
     router = await startDrover("router", ["--nodes", agent.address]);
-    running.add(agent).add(router);
+    shared.add(agent).add(router);
     grpc = createGrpcJsCaller(router.address);
     await untilAttached(grpc, 1);
   });
   afterAll(async () => {
     grpc.close();
-    running.clear();
+    shared.clear();
     expect(await router.stop()).toBe(0);
     expect(await agent.stop()).toBe(0);
     await ollama.close();
@@ -311,6 +311,41 @@ describe("a router with two nodes", () => {
     expect([trailers.get("drover-node"), trailers.get("drover-attempts")]).toEqual([["fine"], ["2"]]);
   });
 
+  it("sends calls elsewhere while a node hangs, and to it again when it goes on", async () => {
+    const frozen = await start("agent", "--ollama", ollama.url, "--name", "frozen");
+    const router = await start("router", "--nodes", frozen.address, "--max-wait", "100ms");
+    const grpc = caller(router.address);
+    await untilAttached(grpc, 1);
+    frozen.kill("SIGSTOP");
+    await vi.waitUntil(async () => (await nodesOf(grpc))[0]?.availability === 3, { timeout: 5_000 });
+    const { error } = await grpc.stream(chat, say());
+    expect([error?.code, error?.details]).toEqual([
+      status.UNAVAILABLE,
+      expect.stringContaining("frozen: its agent has been silent for 3 s"),
+    ]);
+    frozen.kill("SIGCONT");
+    await untilAttached(grpc, 1);
+    const patient = { metadata: { "drover-max-wait-ms": "20000" } };
+    expect((await grpc.stream(chat, say(), patient)).error).toBeUndefined();
+  });
+
+  it("finds a node again that was restarted, by the same id", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "drover-agent-"));
+    ends.push(() => rmSync(folder, { recursive: true }));
+    const first = await start("agent", "--ollama", ollama.url, "--name", "phoenix", "--state-dir", folder);
+    const router = await start("router", "--nodes", first.address);
+    const grpc = caller(router.address);
+    const [before] = await untilAttached(grpc, 1);
+    await first.stop("SIGKILL");
+    await vi.waitUntil(async () => (await nodesOf(grpc))[0]?.availability === 3);
+    const call = grpc.stream(chat, say());
+    await start("agent", "--ollama", ollama.url, "--name", "phoenix", "--state-dir", folder, "--listen", first.address);
+    expect((await call).error).toBeUndefined();
+    const [after] = await nodesOf(grpc);
+    expect(after?.identity?.id).toBe(before?.identity?.id);
+    expect(after?.identity?.incarnation).not.toBe(before?.identity?.incarnation);
+  });
+
   it("does not mistake a stream that breaks after its first token for an answer", async () => {
     const slow = await startSimOllama(["--models", MODEL, "--speed", "20", "--answer-tokens", "200"]);
     ends.push(() => slow.close());
@@ -361,6 +396,25 @@ describe("a router without nodes", () => {
     expect(performance.now() - startMs).toBeLessThan(1_000);
     expect([error?.code, error?.details]).toEqual([status.NOT_FOUND, expect.stringContaining("--nodes")]);
     expect((await fetch(`http://${router.opsAddress}/readyz`)).status).toBe(200);
+  });
+
+  it("is not held up by a program at a node's address that is no agent", async () => {
+    const mute = createServer((socket) => socket.on("error", () => undefined));
+    ends.push(() => mute.close());
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+    const { port } = mute.address() as { port: number };
+    const ops = await start("router");
+    const router = await start("router", "--nodes", `127.0.0.1:${port},${ops.opsAddress}`);
+    const grpc = caller(router.address);
+    const { error } = await grpc.stream(chat, say());
+    expect([error?.code, error?.details]).toEqual([
+      status.NOT_FOUND,
+      expect.stringContaining("2 nodes have never answered"),
+    ]);
+    await vi.waitUntil(
+      async () => (await nodesOf(grpc)).every((node) => node.detail.includes("no Drover agent answers")),
+      { timeout: 3_000 },
+    );
   });
 
   it("waits 5 s for a node that never answers, and no longer", async () => {

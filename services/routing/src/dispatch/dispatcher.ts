@@ -51,7 +51,7 @@ export class Dispatcher {
     this.#parts = {
       ...options,
       budget: new RetryBudget({ clock: options.clock }),
-      waiting: new WaitingRoom(options.fleet),
+      waiting: new WaitingRoom(options.fleet, options.clock),
       onEnd: (report) => this.#ended(report),
     };
   }

@@ -8,7 +8,7 @@ import { gunzip } from "node:zlib";
 import { type ByteBudget, type Clock, DroverError, type Timer } from "@drover/platform";
 import type { RequestBody } from "@drover/routing";
 
-/** DESIGN 3.5: prompts with images are megabytes; this is far above any that a model takes. Also the limit after gzip. */
+/** Prompts with images are megabytes; this is far above any that a model takes. Also the limit after gzip. */
 export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 const PREFIX_BYTES = 5;
 /** A request of which nothing comes for so long is given up: its caller holds a stream, and maybe megabytes of the budget. */

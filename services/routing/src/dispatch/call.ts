@@ -18,7 +18,7 @@ import { abandon, type LiveAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
 import { roomFull } from "./waiting-room.ts";
 
-/** How long a call waits while no node is known at all: long enough for a fleet that is starting (DESIGN 3.4). */
+/** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
 const UNKNOWN_FLEET_WAIT_MS = 5_000;
 
 export class Call {

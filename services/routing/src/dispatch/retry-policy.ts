@@ -5,7 +5,7 @@
 import { type DroverError, ENDINGS, type Rng } from "@drover/platform";
 import type { RetryBudget } from "./retry-budget.ts";
 
-/** DESIGN 4.2. */
+/** The first attempt included: a call that failed on four nodes would most likely fail on a fifth (gRFC A6 caps at five). */
 export const ATTEMPTS_MAX = 4;
 const BACKOFF_FIRST_MS = 25;
 const BACKOFF_LAST_MS = 1_000;

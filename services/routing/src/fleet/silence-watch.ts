@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from "@drover/platform";
 
-/** An agent sends at least one status a second; three missed ones are silence (DESIGN 4.4). */
+/** An agent sends at least one status a second; three missed ones are silence. */
 export const SILENCE_MS = 3_000;
 const TICK_MS = 250;
 

@@ -5,7 +5,7 @@
 import { identityOf, type LinkState } from "./link-state.ts";
 import type { Availability, NodeView } from "./node-view.ts";
 
-/** How long an endpoint may fail to answer before "has it this model?" is decided without it (DESIGN 3.5). */
+/** How long an endpoint may fail to answer before "has it this model?" is decided without it. */
 export const UNREACHABLE_AFTER_MS = 5_000;
 
 /** An endpoint that discovery knows, with what its link says. */

@@ -25,7 +25,7 @@ const SETTLED_MS = 2_000;
 const WELCOME_TIMEOUT_MS = 5_000;
 /** An agent speaks every second. After so long a silence the connection is dead, even if nobody said so: a machine without power sends no FIN. */
 const SILENT_STREAM_MS = 10_000;
-/** DESIGN 4.6: messages on Attach. */
+/** As the contract of Attach bounds its messages. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 
 const NOBODY = "no Drover agent answers at its endpoint";

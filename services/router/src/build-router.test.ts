@@ -12,6 +12,7 @@ import {
   droverErrorFromGrpc,
   Lifecycle,
   loadConfig,
+  SimClock,
   silentLogger,
   systemClock,
   systemRng,
@@ -21,7 +22,7 @@ import { NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@drover/proto/grpc/health/v1/health_pb";
 import { ServerReflection } from "@drover/proto/grpc/reflection/v1/reflection_pb";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { type FakeAgent, type FakeAgentOptions, failsWith, startFakeAgent } from "../test/fake-agent.ts";
+import { endless, type FakeAgent, type FakeAgentOptions, failsWith, startFakeAgent } from "../test/fake-agent.ts";
 import { framed, rawCall } from "../test/raw-call.ts";
 import { buildRouter, type Router } from "./build-router.ts";
 import { routerConfig } from "./config.ts";
@@ -37,12 +38,15 @@ interface Running extends Router {
   readonly fleet: Client<typeof RouterService>;
 }
 
-async function startRouter(...flags: string[]): Promise<Running> {
+function startRouter(...flags: string[]): Promise<Running> {
+  return startRouterWith(new Lifecycle(systemClock, silentLogger), ...flags);
+}
+
+async function startRouterWith(lifecycle: Lifecycle, ...flags: string[]): Promise<Running> {
   const dir = mkdtempSync(join(tmpdir(), "drover-router-"));
   const argv = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--state-dir", dir, ...flags];
   const loaded = loadConfig(routerConfig, { argv, env: {} });
   if (loaded.kind !== "ok") throw new Error(JSON.stringify(loaded));
-  const lifecycle = new Lifecycle(systemClock, silentLogger);
   ends.push(async () => {
     await lifecycle.stop();
     rmSync(dir, { recursive: true });
@@ -201,6 +205,7 @@ describe("a call through the router", () => {
     const failure = await failureOf(textOf(router, "llama3.2:1b", { "drover-node": "twin" }));
     expect(failure.code).toBe(Code.FailedPrecondition);
     expect(failure.rawMessage).toBe('2 nodes are named "twin": use an id (id-one, id-two).');
+    expect((await failureOf(router.fleet.drainNode({ node: "twin" }))).rawMessage).toBe(failure.rawMessage);
     expect(await textOf(router, "llama3.2:1b", { "drover-node": "id-two" })).toBe("Hello world");
     expect(two.calls).toBe(1);
   });
@@ -288,8 +293,8 @@ describe("errors before the first message, on the wire", () => {
 
 describe("RouterService", () => {
   it("lists nodes by name with what they told and how old it is, and endpoints that never answered last", async () => {
-    const one = await agent({ id: "b", name: "zeta", labels: { gpu: "a100" } });
-    const two = await agent({ id: "a", name: "alpha" });
+    const one = await agent({ id: "a", name: "zeta", labels: { gpu: "a100" } });
+    const two = await agent({ id: "b", name: "alpha" });
     const router = await startRouter("--nodes", `127.0.0.1:1,${one.address},${two.address}`);
     await vi.waitUntil(async () => (await nodesOf(router)).filter((node) => node.load !== undefined).length === 2);
     await vi.waitUntil(async () => (await nodesOf(router)).at(-1)?.detail.includes("drover-agent"));
@@ -302,7 +307,7 @@ describe("RouterService", () => {
       sources: ["static"],
       isNameShared: false,
       ownAttempts: 0,
-      identity: { id: "b", labels: { gpu: "a100" } },
+      identity: { id: "a", labels: { gpu: "a100" } },
     });
     expect(nodes[1]?.inventory?.models.map((model) => model.name)).toEqual(["llama3.2:1b"]);
     expect(nodes[2]).toMatchObject({ endpoint: "127.0.0.1:1", availability: NodeAvailability.UNREACHABLE });
@@ -481,5 +486,74 @@ describe("the end", () => {
     expect((await stream.next()).done).toBe(true);
     await stopped;
     await expect(fetch(`http://${router.opsAddress}/healthz`)).rejects.toThrow();
+    // Resolves only when every connection of the router has ended.
+    await one.drained();
+  });
+
+  it("tells those who watch its health, and does not wait for them", async () => {
+    const router = await startRouter();
+    const watch = clientOf(Health, router).watch({ service: "" })[Symbol.asyncIterator]();
+    expect((await watch.next()).value.status).toBe(Serving.SERVING);
+    const stopped = router.lifecycle.stop();
+    expect((await watch.next()).value.status).toBe(Serving.NOT_SERVING);
+    await failureOf(watch.next());
+    await stopped;
+  });
+
+  it("cuts calls off that have not ended after 25 s", async () => {
+    const one = await agent({ id: "one", chat: endless });
+    const clock = new SimClock();
+    const router = await startRouterWith(new Lifecycle(clock, silentLogger), "--nodes", one.address);
+    const stream = router.inference.chat(say("llama3.2:1b"))[Symbol.asyncIterator]();
+    await stream.next();
+    let isStopped = false;
+    const stopped = router.lifecycle.stop().then(() => {
+      isStopped = true;
+    });
+    await clock.advanceAsync(24_900);
+    expect(isStopped).toBe(false);
+    const broken = failureOf(stream.next());
+    await clock.advanceAsync(100);
+    await broken;
+    await stopped;
+  });
+
+  it("gives its state directory back", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "drover-router-"));
+    ends.push(() => rmSync(dir, { recursive: true }));
+    const first = await startRouter("--state-dir", dir);
+    await expect(startRouter("--state-dir", dir)).rejects.toThrow(`--state-dir ${dir}: in use`);
+    await first.lifecycle.stop();
+    await startRouter("--state-dir", dir);
+  });
+});
+
+describe("the configuration", () => {
+  it("reaches the parts: policy, patience, origins, name, bodies", async () => {
+    const one = await agent({ id: "one" });
+    one.setCondition({ isOllamaReachable: false });
+    const flags = ["--max-wait", "0ms", "--cors-origin", "https://app.example", "--name", "gate"];
+    const router = await startRouter("--nodes", one.address, ...flags);
+    await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.availability === 4));
+    expect((await failureOf(textOf(router, "llama3.2:1b"))).code).toBe(Code.Unavailable);
+    const preflight = await fetch(`http://${router.address}/drover.router.v1.RouterService/ListNodes`, {
+      method: "OPTIONS",
+      headers: { origin: "https://app.example", "access-control-request-method": "POST" },
+    });
+    expect(preflight.headers.get("access-control-allow-origin")).toBe("https://app.example");
+    expect(one.routers).toEqual(["gate"]);
+  });
+
+  it.each([
+    ["weighted", [0, 2]],
+    ["round-robin", [1, 1]],
+  ])("chooses the policy %s", async (policy, expected) => {
+    // A cold node counts as eight calls more for `weighted`, and nothing for `round-robin`.
+    const cold = await agent({ id: "cold" });
+    const warm = await agent({ id: "warm", isLoaded: true });
+    const router = await startRouter("--policy", policy, "--nodes", `${cold.address},${warm.address}`);
+    await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.load !== undefined));
+    for (let round = 0; round < 2; round++) await textOf(router, "llama3.2:1b");
+    expect([cold.calls, warm.calls]).toEqual(expected);
   });
 });

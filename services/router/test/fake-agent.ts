@@ -4,13 +4,19 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { adminGuard, type DroverError, type Listener, openListener, silentLogger, systemClock } from "@drover/platform";
-import { AgentService, type AttachResponse, AttachResponseSchema } from "@drover/proto/drover/agent/v1/agent_pb";
+import {
+  AgentService,
+  type AttachRequest,
+  type AttachResponse,
+  AttachResponseSchema,
+} from "@drover/proto/drover/agent/v1/agent_pb";
 import {
   ModelInventorySchema,
   type NodeCondition,
   NodeConditionSchema,
   NodeIdentitySchema,
   NodeLoadSchema,
+  RunnerState,
 } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import {
   type ChatRequest,
@@ -27,6 +33,8 @@ export interface FakeAgentOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly incarnation?: string;
   readonly token?: string;
+  /** Whether its models are in memory. */
+  readonly isLoaded?: boolean;
   /** What Chat answers; default two chunks and `done`. */
   readonly chat?: (
     request: ChatRequest,
@@ -40,8 +48,13 @@ export interface FakeAgent {
   readonly calls: number;
   /** The headers of the last one. */
   readonly lastHeaders: Headers | undefined;
+  /** Names of the routers that said hello. */
+  readonly routers: readonly string[];
   /** Makes this what every following status says, and tells it. */
   setCondition(condition: { isDraining?: boolean; isOllamaReachable?: boolean }): void;
+  readonly condition: NodeCondition;
+  /** Takes nothing new; resolves when the last connection has ended. */
+  drained(): Promise<void>;
   /** Ends it as a process that was killed. */
   kill(): void;
 }
@@ -51,6 +64,7 @@ const HEARTBEAT_MS = 500;
 export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAgent> {
   const watchers = new Set<() => void>();
   let condition = create(NodeConditionSchema, { isOllamaReachable: true, ollamaVersion: "0.24.0" });
+  const routers: string[] = [];
   let calls = 0;
   let lastHeaders: Headers | undefined;
   const setCondition = (change: Partial<NodeCondition>): void => {
@@ -76,7 +90,10 @@ export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAge
     ],
     routes: (router) => {
       router.service(AgentService, {
-        attach: (_requests, context) => statuses(options, () => condition, watchers, context.signal),
+        attach: (requests, context) => {
+          noteHello(requests, routers).catch(() => undefined);
+          return statuses(options, () => condition, watchers, context.signal);
+        },
         drain: ({ reason }) => {
           setCondition({ isDraining: true, drainReason: reason });
           return { condition };
@@ -110,7 +127,12 @@ export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAge
     get lastHeaders() {
       return lastHeaders;
     },
+    get condition() {
+      return condition;
+    },
+    routers,
     setCondition,
+    drained: () => listener.drain(),
     kill: () => listener.destroy(),
   };
 }
@@ -119,6 +141,19 @@ export async function* twoTokens(): AsyncGenerator<MessageInitShape<typeof ChatR
   yield { event: { case: "chunk", value: { message: { role: "assistant", content: "Hello" } } } };
   yield { event: { case: "chunk", value: { message: { role: "assistant", content: " world" } } } };
   yield { event: { case: "done", value: { completion: { doneReason: "stop" } } } };
+}
+
+/** A token, and no end until the caller leaves. */
+export async function* endless(
+  _request: ChatRequest,
+  { signal }: HandlerContext,
+): AsyncGenerator<MessageInitShape<typeof ChatResponseSchema>> {
+  yield { event: { case: "chunk", value: { message: { role: "assistant", content: "Once" } } } };
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
+
+async function noteHello(requests: AsyncIterable<AttachRequest>, routers: string[]): Promise<void> {
+  for await (const { event } of requests) if (event.case === "hello") routers.push(event.value.router);
 }
 
 /** A stream that ends with `error` before anything else. */
@@ -150,7 +185,8 @@ async function* statuses(
       capabilities: [...(options.capabilities ?? ["completion", "embedding"])],
     })),
   });
-  const load = create(NodeLoadSchema, { queueLimit: 10, slotsPerRunner: 1 });
+  const runners = options.isLoaded === true ? [{ model: "llama3.2:1b", state: RunnerState.LOADED, slots: 1 }] : [];
+  const load = create(NodeLoadSchema, { queueLimit: 10, slotsPerRunner: 1, runners });
   yield create(AttachResponseSchema, { event: { case: "welcome", value: { node, routerSecret: `secret-of-${id}` } } });
   let sequence = 0n;
   while (!signal.aborted) {

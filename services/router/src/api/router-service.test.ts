@@ -1,0 +1,80 @@
+import { create } from "@bufbuild/protobuf";
+import { createContextValues, createHandlerContext } from "@connectrpc/connect";
+import { SimClock, silentLogger } from "@drover/platform";
+import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
+import { type Node, NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/router_pb";
+import { Fleet, LeaseLedger } from "@drover/routing";
+import { describe, expect, it } from "vitest";
+import { createRouterService } from "./router-service.ts";
+
+type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
+
+/** A fleet of one node whose agent does what it is asked, and announces it when the test says so. */
+function build() {
+  const clock = new SimClock();
+  const asked: string[] = [];
+  let report: Report | undefined;
+  const openLink = (_endpoint: string, given: Report) => {
+    report = given;
+    return { close: () => undefined };
+  };
+  const fleet = new Fleet({ clock, log: silentLogger, openLink, sources: ["test"] });
+  const announce = (isDraining: boolean): void => {
+    const condition = { isOllamaReachable: true, isDraining };
+    const status = create(StatusSchema, { condition, load: {}, inventory: { isComplete: true } });
+    report?.({ kind: "status", status, atMs: clock.nowMs() });
+  };
+  fleet.apply("test", { kind: "reset", members: [{ endpoint: "a:1" }] });
+  const welcome = create(WelcomeSchema, { node: { id: "one", name: "first" }, routerSecret: "s" });
+  report?.({ kind: "welcomed", welcome, atMs: 0 });
+  announce(false);
+  const agents = {
+    drain: async (node: { name: string }, reason: string) => void asked.push(`drain ${node.name} ${reason}`),
+    resume: async (node: { name: string }) => void asked.push(`resume ${node.name}`),
+  };
+  const service = createRouterService({ clock, fleet, ledger: new LeaseLedger(), agents });
+  const context = createHandlerContext({
+    service: RouterService,
+    method: RouterService.method.drainNode,
+    protocolName: "grpc",
+    requestMethod: "POST",
+    url: "http://router/",
+    contextValues: createContextValues(),
+  });
+  const drain = async (): Promise<Node | undefined> => {
+    const request = create(RouterService.method.drainNode.input, { node: "first", reason: "new fan" });
+    return (await service.drainNode(request, context)).node as Node | undefined;
+  };
+  return { clock, fleet, asked, announce, drain };
+}
+
+describe("draining a node", () => {
+  it("is answered when this router has heard of it, so that the next call is placed accordingly", async () => {
+    const { clock, asked, announce, drain } = build();
+    let answer: Node | undefined;
+    const drained = drain().then((node) => {
+      answer = node;
+    });
+    await clock.advanceAsync(500);
+    expect([asked, answer]).toEqual([["drain first new fan"], undefined]);
+    announce(true);
+    await clock.advanceAsync(0);
+    await drained;
+    expect(answer?.availability).toBe(NodeAvailability.DRAINING);
+  });
+
+  it("waits for that no longer than a second", async () => {
+    const { clock, drain } = build();
+    const drained = drain();
+    await clock.advanceAsync(1_000);
+    expect((await drained)?.availability).toBe(NodeAvailability.AVAILABLE);
+  });
+
+  it("is answered NOT_FOUND when the node has left the fleet meanwhile", async () => {
+    const { clock, fleet, drain } = build();
+    const drained = drain().catch((error: Error) => error.message);
+    fleet.apply("test", { kind: "reset", members: [] });
+    await clock.advanceAsync(1_000);
+    expect(await drained).toContain("has left the fleet");
+  });
+});

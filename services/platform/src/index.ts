@@ -104,6 +104,7 @@ export {
 } from "./ops-listener.ts";
 export { type ProgramHost, type ProgramOptions, type ReadyFacts, runProgram } from "./program.ts";
 export { protoDuration } from "./proto-duration.ts";
+export { ReadAheadBuffer } from "./read-ahead-buffer.ts";
 export { reflectionRoutes } from "./reflection-service.ts";
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";

@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
 import {
   DroverError,
   decodeGrpcMessage,
@@ -414,19 +419,84 @@ describe("beside gRPC", () => {
     ]);
   });
 
-  it("says to Connect and gRPC-Web callers of inference which protocol to use", async () => {
-    const router = await startRouter();
-    const response = await fetch(`http://${router.address}/drover.inference.v1.InferenceService/Embed`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "x" }),
+  const protocols = [
+    ["Connect over HTTP/1.1", createConnectTransport, "1.1"],
+    ["Connect over HTTP/2", createConnectTransport, "2"],
+    ["gRPC-Web over HTTP/1.1", createGrpcWebTransport, "1.1"],
+    ["gRPC-Web over HTTP/2", createGrpcWebTransport, "2"],
+  ] as const;
+
+  describe.each(protocols)("inference by %s", (_name, createTransport, httpVersion) => {
+    const inferenceOf = (router: Running): Client<typeof InferenceService> =>
+      createClient(InferenceService, createTransport({ baseUrl: `http://${router.address}`, httpVersion }));
+
+    it("streams the tokens, and tells in trailers which node answered", async () => {
+      const one = await agent({ id: "one" });
+      const router = await startRouter("--nodes", one.address);
+      const trailers = new Headers();
+      let text = "";
+      const answer = inferenceOf(router).chat(say("llama3.2:1b"), {
+        onTrailer: (received) => {
+          for (const [key, value] of received) trailers.set(key, value);
+        },
+      });
+      for await (const { event } of answer) if (event.case === "chunk") text += event.value.message?.content ?? "";
+      expect(text).toBe("Hello world");
+      expect([trailers.get("drover-node"), trailers.get("drover-attempts")]).toEqual(["one", "1"]);
     });
-    expect(response.status).toBe(501);
-    expect(await response.text()).toContain("application/grpc");
-    const transport = createGrpcWebTransport({ baseUrl: `http://${router.address}`, httpVersion: "1.1" });
-    const web = createClient(InferenceService, transport).chat(say("x"))[Symbol.asyncIterator]();
-    const failure = await failureOf(web.next());
-    expect([failure.code, failure.rawMessage.includes("application/grpc")]).toEqual([Code.Unimplemented, true]);
+
+    it("embeds", async () => {
+      const one = await agent({ id: "one" });
+      const router = await startRouter("--nodes", one.address);
+      const { embeddings } = await inferenceOf(router).embed({ model: "llama3.2:1b", input: ["a"] });
+      expect(embeddings.map((each) => each.values)).toEqual([[1, 2, 3]]);
+    });
+
+    it("is answered by the other node when the first one refuses before a token", async () => {
+      const busy = await agent({ id: "busy", chat: () => failsWith(new DroverError("node_draining", "It drains.")) });
+      const fine = await agent({ id: "fine" });
+      const router = await startRouter("--nodes", `${busy.address},${fine.address}`);
+      await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.identity !== undefined));
+      for (let round = 0; round < 2; round++) {
+        const events: string[] = [];
+        for await (const { event } of inferenceOf(router).chat(say("llama3.2:1b"))) events.push(event.case ?? "");
+        expect(events.at(-1)).toBe("done");
+      }
+      expect(fine.calls).toBe(2);
+    });
+
+    it("ends with the same reason as gRPC", async () => {
+      const one = await agent({ id: "one" });
+      const router = await startRouter("--nodes", one.address);
+      const stream = inferenceOf(router).chat(say("nobody-has-this"))[Symbol.asyncIterator]();
+      const failure = await failureOf(stream.next());
+      expect([failure.code, droverErrorFromConnect(failure)?.kind]).toEqual([Code.NotFound, "model_not_found"]);
+    });
+
+    it("stops at the node when its caller leaves", async () => {
+      const one = await agent({ id: "one", chat: endless });
+      const router = await startRouter("--nodes", one.address);
+      const leave = new AbortController();
+      const stream = inferenceOf(router).chat(say("llama3.2:1b"), { signal: leave.signal })[Symbol.asyncIterator]();
+      await stream.next();
+      expect((await nodesOf(router))[0]?.ownAttempts).toBe(1);
+      leave.abort();
+      await vi.waitUntil(async () => (await nodesOf(router))[0]?.ownAttempts === 0);
+    });
+
+    it("ends in time when its deadline passes", async () => {
+      const one = await agent({ id: "one", chat: endless });
+      const router = await startRouter("--nodes", one.address);
+      const begin = performance.now();
+      const failure = await failureOf(
+        (async () => {
+          for await (const _ of inferenceOf(router).chat(say("llama3.2:1b"), { timeoutMs: 400 }));
+        })(),
+      );
+      expect(failure.code).toBe(Code.DeadlineExceeded);
+      expect(performance.now() - begin).toBeLessThan(1_000);
+      await vi.waitUntil(async () => (await nodesOf(router))[0]?.ownAttempts === 0);
+    });
   });
 
   it("tells health for the program and for each service", async () => {

@@ -37,7 +37,7 @@ import {
   openAttachLink,
 } from "@drover/routing";
 import { createAgentAdmin } from "./api/agent-admin.ts";
-import { INFERENCE_BESIDE_GRPC } from "./api/not-built-yet.ts";
+import { createInferenceService } from "./api/inference-service.ts";
 import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
 import type { RouterConfig } from "./config.ts";
 import { followSource } from "./follow-source.ts";
@@ -72,7 +72,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const token = readAdminToken(config.adminTokenFile);
   holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
-  const { fleet, ledger, relay } = buildDataPath(config, surroundings, requestBodies);
+  const { fleet, ledger, dispatcher, relay } = buildDataPath(config, surroundings, requestBodies);
   const health = new HealthRegistry();
   let listener: Listener | undefined;
   const readiness = (): ReturnType<typeof readinessOf> =>
@@ -99,7 +99,8 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     requestBodies,
     interceptors: [adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) })],
     routes: (router) => {
-      router.service(InferenceService, INFERENCE_BESIDE_GRPC);
+      const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs };
+      router.service(InferenceService, createInferenceService(inference));
       router.service(RouterService, createRouterService({ clock, fleet, ledger, agents }));
       health.routes(router);
       reflectionRoutes(SERVICES)(router);
@@ -122,6 +123,7 @@ function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurro
 interface DataPath {
   readonly fleet: Fleet;
   readonly ledger: LeaseLedger;
+  readonly dispatcher: Dispatcher;
   readonly relay: ReturnType<typeof createRelay>;
 }
 
@@ -148,7 +150,7 @@ function buildDataPath(
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
   const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, relay };
+  return { fleet, ledger, dispatcher, relay };
 }
 
 /** Running calls first get their time; what is left then is cut off. */

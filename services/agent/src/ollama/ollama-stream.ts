@@ -2,12 +2,11 @@
  * One streamed answer of Ollama, from the request to its end. It reads ahead up to a bound, so that a slow caller does not
  * hold the GPU; it watches for silence; and it tells the ways apart in which a stream can end. It does not know protobuf.
  */
-import { type Clock, DroverError, type Timer } from "@drover/platform";
+import { type Clock, DroverError, ReadAheadBuffer, type Timer } from "@drover/platform";
 import { createNdjsonDecoder, LineTooLongError } from "./ndjson.ts";
 import type { OllamaOpener } from "./ollama-client.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 import { createLineReader, type LineReader, type OllamaLine } from "./ollama-line.ts";
-import { ReadAheadBuffer } from "./read-ahead-buffer.ts";
 
 export interface StreamLimits {
   /** From the start of the request until its first line. */

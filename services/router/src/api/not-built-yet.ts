@@ -3,7 +3,6 @@
  */
 import type { ServiceImpl } from "@connectrpc/connect";
 import { DroverError } from "@drover/platform";
-import type { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { RouterService } from "@drover/proto/drover/router/v1/router_pb";
 
 type Router = ServiceImpl<typeof RouterService>;
@@ -34,25 +33,8 @@ export const ROUTER_METHODS_TO_COME: Pick<
   deleteModel: toCome("DeleteModel", "run `ollama rm MODEL` on the node."),
 };
 
-/** gRPC callers never come here: their streams go to the relay. */
-export const INFERENCE_BESIDE_GRPC: ServiceImpl<typeof InferenceService> = {
-  generate: otherProtocol("Generate"),
-  chat: otherProtocol("Chat"),
-  embed: otherProtocol("Embed"),
-};
-
 function toCome(method: string, now: string): () => never {
   return () => {
     throw new DroverError("not_implemented", `The router does not serve ${method} in this version. Until then: ${now}`);
-  };
-}
-
-function otherProtocol(method: string): () => never {
-  return () => {
-    throw new DroverError(
-      "not_implemented",
-      `In this version the router serves ${method} over gRPC only (HTTP/2, content-type application/grpc), on this same port. ` +
-        "Connect and gRPC-Web callers can talk to an agent directly: RouterService.ListNodes has the endpoints.",
-    );
   };
 }

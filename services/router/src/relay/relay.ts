@@ -14,12 +14,10 @@ import {
   type RelayRoute,
   randomId,
   readDeadlineMs,
-  readDurationMs,
   toConnectError,
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
-import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readProfile } from "@drover/routing";
-import { forwardedMetadata } from "./forwarded-metadata.ts";
+import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
 import { Http2Caller } from "./http2-caller.ts";
 import { readRequest } from "./read-request.ts";
 
@@ -84,16 +82,15 @@ function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestB
   const timeoutMs = readDeadlineMs(headers);
   const readingMs = options.clock.nowMs() - receivedMs;
   const message = decode(method.input, body.bytes.subarray(PREFIX_BYTES));
-  const request = {
+  const request = readCall({
     id,
-    path: `/${InferenceService.typeName}/${method.name}`,
-    isUnary: method.methodKind === "unary",
-    profile: readProfile(message as InferenceRequest, headers),
-    headers: forwardedMetadata(headers),
+    method,
+    message: message as InferenceRequest,
+    metadata: headers,
     body,
-    timeoutMs: timeoutMs === undefined ? undefined : Math.max(timeoutMs - readingMs, 0),
-    maxWaitMs: readDurationMs(headers, META.maxWaitMs) ?? options.maxWaitMs,
-  };
+    timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - readingMs,
+    defaultMaxWaitMs: options.maxWaitMs,
+  });
   let call: Call | undefined;
   stream.once("close", () => call?.cancel());
   stream.on("drain", () => call?.drained());

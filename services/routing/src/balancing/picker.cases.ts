@@ -332,6 +332,12 @@ function describeLeases(bench: () => Bench): void {
 }
 
 function describeVerdicts(bench: () => Bench): void {
+  it("refuses at once when every live queue is full, whoever else is away", () => {
+    const away = nodeView("b", { availability: "unreachable", detail: "silent" });
+    const error = mustNotPick(bench(), "refused", [nodeView("a", { queued: 4, queueLimit: 4 }), away]);
+    expect(error).toMatchObject({ kind: "queue_full" });
+  });
+
   it("refuses with the expected wait when every queue is full", () => {
     const nodes = [nodeView("a", { queued: 4, queueLimit: 4 }), nodeView("b", { queued: 9, queueLimit: 8 })];
     const error = mustNotPick(bench(), "refused", nodes);

@@ -21,8 +21,9 @@ export function verdictWithoutCandidate(
 ): PickResult {
   const nodes = groupNodes(eligibility);
   const { profile } = request;
-  if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
+  // Before those that are away: a queue that is full now says more than a node that may come back.
   if (nodes["queue-full"].length > 0) return refuse(queueFull(profile, nodes["queue-full"]));
+  if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
   const pending = pendingEndpoints(snapshot, request.nowMs);
   if (!snapshot.isDiscovered || pending.length > 0) return wait(notReady(profile, pending.length, snapshot));
   if (profile.node !== undefined) {

@@ -21,7 +21,9 @@ export interface Answer {
 }
 
 export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
-  if (end.kind === "broken") return { error: end.error, trailers: {} };
+  // After `done` the caller has the whole answer: that the connection broke before the trailers takes nothing from it.
+  const isWhole = !answered.isUnary && answered.hasDone;
+  if (end.kind === "broken") return { error: isWhole ? undefined : end.error, trailers: {} };
   const { trailers } = end;
   const status = readGrpcStatus(trailers);
   if (status === undefined) {

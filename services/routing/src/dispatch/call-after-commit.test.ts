@@ -22,6 +22,14 @@ describe("an attempt that breaks after its first token", () => {
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 
+  it("loses nothing when only the trailers are missing after `done`", () => {
+    const { bench, started } = committed();
+    bench.transport.last.done();
+    bench.transport.last.breaks();
+    expect(started.caller.outcome).toBe("OK");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
   it("counts no progress among the messages", () => {
     const bench = DispatchBench.of("a");
     const { caller } = bench.start();

@@ -90,11 +90,22 @@ export class FrameScanner implements FramesSeen {
 /** `frames` without its empty messages; it must consist of whole messages. Rare, so it may copy. */
 export function withoutEmptyMessages(frames: Uint8Array): Uint8Array {
   const kept: Uint8Array[] = [];
-  const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
-  for (let at = 0; at < frames.length; ) {
-    const end = at + PREFIX_BYTES + view.getUint32(at + 1);
-    if (end - at > PREFIX_BYTES) kept.push(frames.subarray(at, end));
-    at = end;
+  for (const { start, end } of boundsOf(frames)) {
+    if (end - start > PREFIX_BYTES) kept.push(frames.subarray(start, end));
   }
   return Buffer.concat(kept);
+}
+
+/** The messages in `frames`, which must consist of whole ones, without their prefixes. Views, not copies. */
+export function* messagesOf(frames: Uint8Array): Generator<Uint8Array> {
+  for (const { start, end } of boundsOf(frames)) yield frames.subarray(start + PREFIX_BYTES, end);
+}
+
+function* boundsOf(frames: Uint8Array): Generator<{ readonly start: number; readonly end: number }> {
+  const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
+  for (let start = 0; start < frames.length; ) {
+    const end = start + PREFIX_BYTES + view.getUint32(start + 1);
+    yield { start, end };
+    start = end;
+  }
 }

@@ -2,7 +2,6 @@
  * Which of a caller's headers agents get: its metadata as it came, binary keys and duplicates included, without what belongs
  * to one hop, to the protocol, or to the secret between router and agent.
  */
-import type { IncomingHttpHeaders } from "node:http2";
 import { DroverError, META, type Metadata } from "@drover/platform";
 
 /** RFC 9113 8.2.2 and gRPC's own; the transport sets anew what a hop needs. */
@@ -43,7 +42,7 @@ const FIELDS_MAX = 100;
 const BYTES_MAX = 48 * 1024;
 
 /** Throws a DroverError when there is too much of it. */
-export function forwardedMetadata(headers: IncomingHttpHeaders): Metadata {
+export function forwardedMetadata(headers: Metadata): Metadata {
   const forwarded: Record<string, string | string[] | undefined> = {};
   let fields = 0;
   let bytes = 0;

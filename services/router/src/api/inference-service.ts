@@ -1,0 +1,115 @@
+/**
+ * InferenceService for callers that speak Connect or gRPC-Web: the same dispatch as the relay's, with messages instead of
+ * bytes. gRPC callers never come here: their streams go to the relay.
+ */
+import { type DescMethod, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { type ByteBudget, callIdOf, DroverError, META, type Metadata } from "@drover/platform";
+import {
+  type ChatResponseSchema,
+  type EmbedResponseSchema,
+  type GenerateResponseSchema,
+  InferenceService,
+} from "@drover/proto/drover/inference/v1/inference_pb";
+import { type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
+import { ConnectCaller } from "./connect-caller.ts";
+
+export interface InferenceServiceOptions {
+  readonly dispatcher: Dispatcher;
+  readonly bodies: ByteBudget;
+  /** For calls that do not say drover-max-wait-ms. */
+  readonly maxWaitMs: number;
+}
+
+type Output = typeof GenerateResponseSchema | typeof ChatResponseSchema | typeof EmbedResponseSchema;
+
+interface ServedCall<Desc extends Output> {
+  readonly method: DescMethod & { readonly output: Desc };
+  readonly message: InferenceRequest;
+  readonly context: HandlerContext;
+}
+
+const PREFIX_BYTES = 5;
+/** Bodies are held as long as calls run, so that there is likely room soon. */
+const RETRY_AFTER_MS = 1_000;
+
+export function createInferenceService(options: InferenceServiceOptions): ServiceImpl<typeof InferenceService> {
+  const { generate, chat, embed } = InferenceService.method;
+  return {
+    generate: (message, context) => answers(options, { method: generate, message, context }),
+    chat: (message, context) => answers(options, { method: chat, message, context }),
+    embed: async (message, context) => {
+      for await (const answer of answers(options, { method: embed, message, context })) return answer;
+      throw new DroverError("internal", `Drover failed on this call. Call ${callIdOf(context.values)}.`);
+    },
+  };
+}
+
+async function* answers<Desc extends Output>(
+  options: InferenceServiceOptions,
+  served: ServedCall<Desc>,
+): AsyncGenerator<MessageShape<Desc>> {
+  const { context, method } = served;
+  const caller = new ConnectCaller<Desc>(method.output);
+  const call = options.dispatcher.start(toRequest(options, served), caller);
+  const leave = (): void => {
+    call.cancel();
+    caller.leave();
+  };
+  context.signal.addEventListener("abort", leave, { once: true });
+  if (context.signal.aborted) leave();
+  try {
+    for (let message = await caller.next(); message !== undefined; message = await caller.next()) {
+      call.drained();
+      yield message;
+    }
+  } finally {
+    context.signal.removeEventListener("abort", leave);
+    // Connect stops reading when its caller leaves; harmless after the end.
+    call.cancel();
+    for (const [key, value] of Object.entries(caller.trailers)) context.responseTrailer.set(key, String(value));
+  }
+}
+
+function toRequest({ bodies, maxWaitMs }: InferenceServiceOptions, served: ServedCall<Output>) {
+  const { method, message, context } = served;
+  const id = callIdOf(context.values);
+  context.responseHeader.set(META.call, id);
+  const body = frameAgain(method, message, bodies);
+  try {
+    return readCall({
+      id,
+      method,
+      message,
+      metadata: Object.fromEntries(context.requestHeader) as Metadata,
+      body,
+      timeoutMs: context.timeoutMs(),
+      defaultMaxWaitMs: maxWaitMs,
+    });
+  } catch (error) {
+    body.release();
+    throw error;
+  }
+}
+
+/** The request as agents are sent it. It counts beside the bytes that the listener has read, because both are held. */
+function frameAgain(method: DescMethod, message: InferenceRequest, bodies: ByteBudget): RequestBody {
+  const encoded = toBinary(method.input, message);
+  const length = PREFIX_BYTES + encoded.length;
+  if (!bodies.tryTake(length)) {
+    const words = "This router holds as many bytes of requests as it may: try again, or send smaller images.";
+    throw new DroverError("wait_exceeded", words, { retryAfterMs: RETRY_AFTER_MS });
+  }
+  const bytes = Buffer.allocUnsafe(length);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(encoded.length, 1);
+  bytes.set(encoded, PREFIX_BYTES);
+  let heldBytes = length;
+  return {
+    bytes,
+    release: () => {
+      bodies.give(heldBytes);
+      heldBytes = 0;
+    },
+  };
+}

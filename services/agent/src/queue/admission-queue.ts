@@ -94,6 +94,7 @@ export class AdmissionQueue {
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
     const entry: Waiting = { record, bodyBytes, enteredAtMs: this.#now(), loadMs: 0, grant: resolve, refuse: reject };
     this.#waiting.push(entry);
+    record.waiting++;
     this.#waitingBytes += bodyBytes;
     this.#serve();
     return {
@@ -123,14 +124,17 @@ export class AdmissionQueue {
 
   /** Refuses all who wait; for the end of the process. Loads and running calls end elsewhere. */
   close(reason: Error): void {
-    for (const entry of this.#waiting.splice(0)) entry.refuse(reason);
-    this.#waitingBytes = 0;
+    for (const entry of [...this.#waiting]) {
+      this.#remove(entry);
+      entry.refuse(reason);
+    }
     this.#recheck?.cancel();
     this.#deps.onChange();
   }
 
   /** Grants what can be granted, then sees to it that something loads. Runs after every change. */
   #serve(): void {
+    this.#runners.reopen();
     for (const entry of [...this.#waiting]) if (this.#canGrant(entry.record)) this.#grant(entry);
     this.#startLoad();
     this.#deps.onChange();
@@ -239,6 +243,7 @@ export class AdmissionQueue {
     const index = this.#waiting.indexOf(entry);
     if (index < 0) return false;
     this.#waiting.splice(index, 1);
+    entry.record.waiting--;
     this.#waitingBytes -= entry.bodyBytes;
     return true;
   }

@@ -23,6 +23,8 @@ export interface RunnerRecord {
   state: RunnerState;
   /** Slots that are busy. */
   active: number;
+  /** Calls in the queue that wait for it. */
+  waiting: number;
   /** How long its last load took; undefined before the first. */
   lastLoadMs: number | undefined;
   /** What Ollama says of it; undefined before the first look after its load. */
@@ -51,12 +53,13 @@ export class RunnerTable {
       slots: spec.isEmbedding ? 1 : this.#slotsPerRunner,
       state: { kind: "cold" },
       active: 0,
+      waiting: 0,
       lastLoadMs: undefined,
       seen: undefined,
     };
     this.#records.delete(spec.key);
     this.#records.set(spec.key, record);
-    this.#forgetOldest();
+    this.#forgetOldest(record);
     return record;
   }
 
@@ -67,6 +70,22 @@ export class RunnerTable {
     return [...this.#records.values()].filter(
       (other) => other !== record && other.spec.modelKey === record.spec.modelKey && isInMemory(other),
     );
+  }
+
+  /**
+   * Opens closed runners for whose place nobody waits any more: the call that closed one may have left, and without this its
+   * own callers would wait until Ollama lets it go, which may be never.
+   */
+  reopen(): void {
+    const records = [...this.#records.values()];
+    for (const record of records) {
+      const { state } = record;
+      if (state.kind !== "closing") continue;
+      const isPlaceWanted = records.some(
+        (other) => other !== record && other.spec.modelKey === record.spec.modelKey && other.waiting > 0,
+      );
+      if (!isPlaceWanted) record.state = { kind: "loaded", sinceMs: state.sinceMs };
+    }
   }
 
   /**
@@ -130,10 +149,11 @@ export class RunnerTable {
     return [...own, ...foreign];
   }
 
-  #forgetOldest(): void {
+  /** `wanted` is about to be waited for. Forgetting what somebody waits for would make a second record of one runner. */
+  #forgetOldest(wanted: RunnerRecord): void {
     if (this.#records.size <= MAX_RECORDS) return;
     for (const [key, record] of this.#records) {
-      if (record.state.kind !== "cold" || record.active > 0) continue;
+      if (record === wanted || record.waiting > 0 || isWarm(record)) continue;
       this.#records.delete(key);
       return;
     }

@@ -103,6 +103,11 @@ async function nodesOf(running: Running) {
   return (await running.fleet.listNodes({})).nodes;
 }
 
+async function* askAndHold(signal: AbortSignal) {
+  yield { messageRequest: { case: "listServices" as const, value: "" } };
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
+
 function chatBytes(model: string): Uint8Array {
   return toBinary(ChatRequestSchema, create(ChatRequestSchema, say(model)));
 }
@@ -576,6 +581,12 @@ describe("the end", () => {
     const router = await startRouterWith(new Lifecycle(clock, silentLogger), "--nodes", one.address);
     const stream = router.inference.chat(say("llama3.2:1b"))[Symbol.asyncIterator]();
     await stream.next();
+    // A caller that never ends its side holds its stream until it is cut off.
+    const held = new AbortController();
+    ends.push(() => held.abort());
+    const reflected = clientOf(ServerReflection, router).serverReflectionInfo(askAndHold(held.signal));
+    const reflection = reflected[Symbol.asyncIterator]();
+    await reflection.next();
     let isStopped = false;
     const stopped = router.lifecycle.stop().then(() => {
       isStopped = true;
@@ -585,6 +596,7 @@ describe("the end", () => {
     const broken = failureOf(stream.next());
     await clock.advanceAsync(100);
     await broken;
+    await failureOf(reflection.next());
     await stopped;
   });
 

@@ -2,11 +2,12 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { DroverError } from "@drover/platform";
 import type { EmbedRequest, EmbedResponse } from "@drover/proto/drover/inference/v1/inference_pb";
+import { embedCounts, type OllamaCounts } from "../ollama/ollama-counts.ts";
 import { type EmbedAnswer, embedOnce } from "../ollama/ollama-embed.ts";
 import { ollamaOptions } from "../ollama/ollama-options.ts";
 import { toEmbedResponse } from "../ollama/ollama-to-response.ts";
 import { embedBody, isZero, runnerOptionsOf } from "../ollama/request-to-ollama.ts";
-import type { Slot } from "../queue/admission-queue.ts";
+import type { Slot } from "../queue/slots.ts";
 import { InferenceCall, type InferenceDeps } from "./inference-call.ts";
 
 export async function embedCall(
@@ -24,7 +25,12 @@ export async function embedCall(
     // Written once before anything waits, so that a wrong request is refused at once.
     const wholeBody = body(true);
     const runnerOptionsJson = runnerOptionsOf(options, request);
-    const entry = await call.enter({ capabilities: ["embedding"], runnerOptionsJson, bodyBytes: wholeBody.length });
+    const entry = await call.enter({
+      capabilities: ["embedding"],
+      runnerOptionsJson,
+      bodyBytes: wholeBody.length,
+      promptBytes: wholeBody.length,
+    });
     const slot = await entry.slot;
     call.scope.times.granted();
     const isUnloading = isUnloadWanted && !slot.isShared();
@@ -50,15 +56,18 @@ function ask(call: InferenceCall, body: string): Promise<EmbedAnswer> {
 }
 
 /** Gives the slot back when Ollama is no longer busy with `work`, however it ended. */
-async function holding<T>(slot: Slot, isUnloading: boolean, work: () => Promise<T>): Promise<T> {
+async function holding(slot: Slot, isUnloading: boolean, work: () => Promise<EmbedAnswer>): Promise<EmbedAnswer> {
   let isRunnerGone = isUnloading;
+  let counts: OllamaCounts | undefined;
   try {
-    return await work();
+    const answer = await work();
+    counts = embedCounts(answer.object);
+    return answer;
   } catch (error) {
     isRunnerGone ||=
       error instanceof DroverError && (error.kind === "runner_crashed" || error.kind === "ollama_unreachable");
     throw error;
   } finally {
-    slot.release({ isRunnerGone });
+    slot.release({ isRunnerGone, counts });
   }
 }

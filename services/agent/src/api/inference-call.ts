@@ -44,6 +44,8 @@ export interface CallPlan {
   readonly runnerOptionsJson: string;
   /** What the call holds in memory while it waits. */
   readonly bodyBytes: number;
+  /** The part of it that tells how long the prompt is; undefined when images make it no measure. */
+  readonly promptBytes: number | undefined;
 }
 
 /** Without a limit of the caller's a place in the queue is kept this long: whoever waits longer is no longer there. */
@@ -86,7 +88,7 @@ export class InferenceCall {
       const isEmbedding =
         model.capabilities?.includes("embedding") === true && !model.capabilities.includes("completion");
       const spec = { modelKey: model.modelKey, model: model.name, optionsJson: plan.runnerOptionsJson, isEmbedding };
-      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes);
+      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes, plan.promptBytes);
       this.#holdPlace(entry);
       return entry;
     } finally {

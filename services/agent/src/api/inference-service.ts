@@ -69,8 +69,15 @@ function makePlan({ path, request, deps, capabilities, write }: PlanParts): Stre
     path,
     capabilities,
     bodyBytes: wholeBody.length,
+    promptBytes: hasImages(request) ? undefined : wholeBody.length,
     runnerOptionsJson: runnerOptionsOf(options, request),
     isUnloadWanted: isZero(request.keepAlive),
     body: (isKeepAliveTold) => (isKeepAliveTold ? wholeBody : write({ options, keepAlive: undefined })),
   };
+}
+
+/** Images are longer in a body than in a prompt. */
+function hasImages(request: GenerateRequest | ChatRequest): boolean {
+  if (request.$typeName === "drover.inference.v1.GenerateRequest") return request.images.length > 0;
+  return request.messages.some((message) => message.images.length > 0);
 }

@@ -7,7 +7,8 @@ import type { Progress } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { OllamaLine } from "../ollama/ollama-line.ts";
 import { OllamaStream, type StreamRequest } from "../ollama/ollama-stream.ts";
 import type { Origin } from "../ollama/ollama-to-response.ts";
-import type { QueueEntry, Slot } from "../queue/admission-queue.ts";
+import type { QueueEntry } from "../queue/admission-queue.ts";
+import type { Slot } from "../queue/slots.ts";
 import { type CallPlan, type CallSubject, InferenceCall, type InferenceDeps } from "./inference-call.ts";
 import { createProgressPacer, type ProgressPacer } from "./progress-pacer.ts";
 import { prefillProgress, waitingProgress } from "./progress-words.ts";
@@ -75,6 +76,7 @@ async function startWhenGranted(call: InferenceCall, plan: StreamPlan, entry: Qu
       model: call.subject.model,
       path: plan.path,
       body,
+      onFirstLine: () => slot.firstToken(),
     });
   } catch (error) {
     slot.release();
@@ -88,7 +90,7 @@ async function startWhenGranted(call: InferenceCall, plan: StreamPlan, entry: Qu
   const free = (error: DroverError | undefined): void => {
     withdraw();
     const isCrashed = error?.kind === "runner_crashed" || error?.kind === "ollama_unreachable";
-    slot.release({ isRunnerGone: isUnloading || isCrashed });
+    slot.release({ isRunnerGone: isUnloading || isCrashed, counts: stream.counts });
   };
   stream.closed.then(free).catch((err: unknown) => log.error({ err }, "a slot could not be given back"));
   return { stream, slot };

@@ -5,6 +5,7 @@
 import { type Clock, DroverError, ReadAheadBuffer, type Timer } from "@drover/platform";
 import { createNdjsonDecoder, LineTooLongError } from "./ndjson.ts";
 import type { OllamaOpener } from "./ollama-client.ts";
+import { type OllamaCounts, streamCounts } from "./ollama-counts.ts";
 import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } from "./ollama-error.ts";
 import { createLineReader, type LineReader, type OllamaLine } from "./ollama-line.ts";
 
@@ -24,6 +25,8 @@ export interface StreamLimits {
 export interface StreamRequest extends OllamaErrorContext {
   readonly path: "/api/generate" | "/api/chat";
   readonly body: string;
+  /** Called once, when the first line comes. */
+  readonly onFirstLine?: () => void;
 }
 
 export class OllamaStream {
@@ -38,6 +41,7 @@ export class OllamaStream {
   #watchdog: Timer | undefined;
   #firstLineAtMs: number | undefined;
   #failure: DroverError | undefined;
+  #counts: OllamaCounts | undefined;
 
   /** Sends the request at once. */
   constructor(client: OllamaOpener, clock: Clock, limits: StreamLimits, request: StreamRequest) {
@@ -53,6 +57,11 @@ export class OllamaStream {
   /** When the first line came, on the clock's monotonic scale. */
   get firstLineAtMs(): number | undefined {
     return this.#firstLineAtMs;
+  }
+
+  /** What Ollama counted; undefined until `done` was read. */
+  get counts(): OllamaCounts | undefined {
+    return this.#counts;
   }
 
   /** Whether the last line, `done`, was read. */
@@ -106,9 +115,14 @@ export class OllamaStream {
 
   #take(text: string): void {
     if (this.#reader.isDone) return;
-    this.#firstLineAtMs ??= this.#clock.nowMs();
+    if (this.#firstLineAtMs === undefined) {
+      this.#firstLineAtMs = this.#clock.nowMs();
+      this.#request.onFirstLine?.();
+    }
+    const line = this.#reader.read(text);
+    if (line.kind === "done") this.#counts = streamCounts(line.object);
     // Characters stand for bytes: close enough for a bound, and free.
-    this.#buffer.push(this.#reader.read(text), text.length);
+    this.#buffer.push(line, text.length);
   }
 
   /** While it waits no watchdog of Ollama's runs: it is our own caller that is slow. */

@@ -1,8 +1,9 @@
 import { DroverError, SimClock } from "@drover/platform";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../status/node-load.ts";
-import { AdmissionQueue, type QueueEntry, type Slot } from "./admission-queue.ts";
+import { AdmissionQueue, type QueueEntry } from "./admission-queue.ts";
 import { type RunnerSpec, runnerSpec } from "./runner-key.ts";
+import type { Slot } from "./slots.ts";
 
 const spec = (model: string, optionsJson = "", isEmbedding = false): RunnerSpec =>
   runnerSpec({ model, modelKey: model, optionsJson, isEmbedding });

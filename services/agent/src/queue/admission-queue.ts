@@ -2,10 +2,11 @@
  * Who may use Ollama next. Ollama's own queue is unbounded and hides its order, so calls wait here: one bounded queue for the
  * node, slots per runner, and one load at a time that belongs to nobody's call. It knows neither HTTP nor protobuf.
  */
-import { type Clock, DroverError, invariant, type Timer } from "@drover/platform";
+import { type Clock, DroverError, type Timer } from "@drover/platform";
 import type { LoadedModel, LoadSnapshot } from "../status/node-load.ts";
 import type { RunnerSpec } from "./runner-key.ts";
 import { type RunnerRecord, RunnerTable } from "./runner-table.ts";
+import { type Slot, Slots } from "./slots.ts";
 
 export interface AdmissionOptions {
   /** Name of the node, for messages. */
@@ -26,22 +27,6 @@ export interface AdmissionDeps {
   readonly onChange: () => void;
 }
 
-/** What the holder of a slot says when it gives it back. */
-export interface SlotRelease {
-  /** The runner crashed or was unloaded by this call: the next one needs a load. */
-  readonly isRunnerGone?: boolean;
-}
-
-/** Room for one running call. */
-export interface Slot {
-  /** The context of the runner in tokens, 0 when not known. */
-  contextLength(): number;
-  /** Whether others run on this runner or wait for it. */
-  isShared(): boolean;
-  /** Gives the slot back, exactly once. */
-  release(release?: SlotRelease): void;
-}
-
 /** Where a waiting call stands. */
 export type EntryStage =
   | { readonly kind: "queued"; readonly ahead: number }
@@ -60,6 +45,7 @@ export interface QueueEntry {
 interface Waiting {
   readonly record: RunnerRecord;
   readonly bodyBytes: number;
+  readonly promptBytes: number | undefined;
   readonly enteredAtMs: number;
   loadMs: number;
   readonly grant: (slot: Slot) => void;
@@ -73,10 +59,10 @@ export class AdmissionQueue {
   readonly #options: AdmissionOptions;
   readonly #deps: AdmissionDeps;
   readonly #runners: RunnerTable;
+  readonly #slots: Slots;
   /** Oldest first. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #active = 0;
   #loading: RunnerRecord | undefined;
   #recheck: Timer | undefined;
 
@@ -84,15 +70,30 @@ export class AdmissionQueue {
     this.#options = options;
     this.#deps = deps;
     this.#runners = new RunnerTable(options.slots);
+    this.#slots = new Slots({
+      onRunnerGone: (record) => this.#runnerGone(record),
+      onFree: () => this.#serve(),
+    });
   }
 
-  /** Takes a call in, and counts it in the same turn. Throws a DroverError when the queue is full, in calls or in bytes. */
-  enter(spec: RunnerSpec, bodyBytes: number): QueueEntry {
+  /**
+   * Takes a call in, and counts it in the same turn. `promptBytes` is the part of the body that tells how long the prompt is;
+   * undefined when none does. Throws a DroverError when the queue is full, in calls or in bytes.
+   */
+  enter(spec: RunnerSpec, bodyBytes: number, promptBytes?: number): QueueEntry {
     const record = this.#runners.touch(spec);
     // A call whose turn it is at once never counts as waiting, so a limit of 0 means "run or refuse".
     if (!this.#canGrant(record) && !this.#hasRoom(bodyBytes)) throw this.#full(spec);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const entry: Waiting = { record, bodyBytes, enteredAtMs: this.#now(), loadMs: 0, grant: resolve, refuse: reject };
+    const entry: Waiting = {
+      record,
+      bodyBytes,
+      promptBytes,
+      enteredAtMs: this.#now(),
+      loadMs: 0,
+      grant: resolve,
+      refuse: reject,
+    };
     this.#waiting.push(entry);
     record.waiting++;
     this.#waitingBytes += bodyBytes;
@@ -118,7 +119,7 @@ export class AdmissionQueue {
       queued: this.#waiting.length,
       queueLimit: this.#options.queueLimit,
       slotsPerRunner: this.#options.slots,
-      active: this.#active,
+      active: this.#slots.active,
     };
   }
 
@@ -146,22 +147,11 @@ export class AdmissionQueue {
 
   #grant(entry: Waiting): void {
     this.#remove(entry);
-    const { record } = entry;
-    record.active++;
-    this.#active++;
-    let isReleased = false;
-    entry.grant({
-      contextLength: () => record.seen?.contextLength ?? 0,
-      isShared: () => record.active > 1 || this.#waiting.some((other) => other.record === record),
-      release: ({ isRunnerGone = false } = {}) => {
-        invariant(!isReleased, "a slot was released twice");
-        isReleased = true;
-        record.active--;
-        this.#active--;
-        if (isRunnerGone && record.state.kind === "loaded") this.#runners.chill(record);
-        this.#serve();
-      },
-    });
+    entry.grant(this.#slots.take(entry.record, entry.promptBytes));
+  }
+
+  #runnerGone(record: RunnerRecord): void {
+    if (record.state.kind === "loaded") this.#runners.chill(record);
   }
 
   /** One load at a time, for the oldest call that needs one and may have it. */
@@ -197,13 +187,14 @@ export class AdmissionQueue {
 
   #load(record: RunnerRecord): void {
     const startedAtMs = this.#now();
+    const isThere = this.#runners.isLoadedByOthers(record.spec.modelKey);
     record.state = { kind: "loading", sinceMs: startedAtMs };
     this.#loading = record;
     this.#deps.load(record.spec).then(
       (seen) => {
         this.#loadEnded(record, startedAtMs);
         record.state = { kind: "loaded", sinceMs: this.#now() };
-        record.lastLoadMs = this.#now() - startedAtMs;
+        if (!isThere) record.rates.learnLoad(this.#now() - startedAtMs);
         record.seen = seen;
         this.#serve();
       },
@@ -249,9 +240,9 @@ export class AdmissionQueue {
   }
 
   #stageOf(entry: Waiting): EntryStage {
-    const { state, lastLoadMs } = entry.record;
+    const { state, rates } = entry.record;
     if (state.kind === "loading")
-      return { kind: "loading", elapsedMs: this.#now() - state.sinceMs, expectedMs: lastLoadMs };
+      return { kind: "loading", elapsedMs: this.#now() - state.sinceMs, expectedMs: rates.loadMs };
     return { kind: "queued", ahead: Math.max(this.#waiting.indexOf(entry), 0) };
   }
 

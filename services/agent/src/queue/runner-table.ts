@@ -3,6 +3,7 @@
  * limits; which call goes next is decided elsewhere.
  */
 import type { LoadedModel, RunnerSnapshot } from "../status/node-load.ts";
+import { LearnedRates } from "./learned-rates.ts";
 import type { RunnerSpec } from "./runner-key.ts";
 
 /**
@@ -25,8 +26,8 @@ export interface RunnerRecord {
   active: number;
   /** Calls in the queue that wait for it. */
   waiting: number;
-  /** How long its last load took; undefined before the first. */
-  lastLoadMs: number | undefined;
+  /** Outlives the runner: the next load of it is as fast. */
+  readonly rates: LearnedRates;
   /** What Ollama says of it; undefined before the first look after its load. */
   seen: LoadedModel | undefined;
 }
@@ -54,7 +55,7 @@ export class RunnerTable {
       state: { kind: "cold" },
       active: 0,
       waiting: 0,
-      lastLoadMs: undefined,
+      rates: new LearnedRates(),
       seen: undefined,
     };
     this.#records.delete(spec.key);
@@ -109,6 +110,11 @@ export class RunnerTable {
     this.#foreign = loaded.filter((model) => !own.has(model.modelKey));
   }
 
+  /** Whether somebody beside the agent loaded the model: loading it may take no time, and its cache may be warm. */
+  isLoadedByOthers(modelKey: string): boolean {
+    return this.#foreign.some((model) => model.modelKey === modelKey);
+  }
+
   /** Marks a runner as no longer loaded. */
   chill(record: RunnerRecord): void {
     record.state = { kind: "cold" };
@@ -128,7 +134,7 @@ export class RunnerTable {
         queued: queuedOf(record.spec.key),
         seen: record.seen,
         loadingForMs: record.state.kind === "loading" ? nowMs - record.state.sinceMs : undefined,
-        lastLoadMs: record.lastLoadMs,
+        rates: record.rates.snapshot(),
       }));
     const foreign = this.#foreign
       .filter(
@@ -144,7 +150,7 @@ export class RunnerTable {
         queued: queuedOf(model.modelKey),
         seen: model,
         loadingForMs: undefined,
-        lastLoadMs: undefined,
+        rates: undefined,
       }));
     return [...own, ...foreign];
   }

@@ -6,6 +6,7 @@
 import { create } from "@bufbuild/protobuf";
 import { protoDuration } from "@drover/platform";
 import {
+  type LearnedRates,
   LearnedRatesSchema,
   type NodeLoad,
   NodeLoadSchema,
@@ -24,6 +25,14 @@ export interface LoadedModel {
   readonly vramBytes: number;
 }
 
+/** How fast a runner is; undefined and empty are not known yet. */
+export interface RunnerRates {
+  readonly prefillTokensPerSecond: number | undefined;
+  /** By the number of others that run. */
+  readonly msPerToken: readonly number[];
+  readonly loadMs: number | undefined;
+}
+
 export interface RunnerSnapshot {
   readonly model: string;
   readonly optionsJson: string;
@@ -33,7 +42,8 @@ export interface RunnerSnapshot {
   readonly queued: number;
   readonly seen: LoadedModel | undefined;
   readonly loadingForMs: number | undefined;
-  readonly lastLoadMs: number | undefined;
+  /** Undefined when nothing was ever asked of it through the agent. */
+  readonly rates: RunnerRates | undefined;
 }
 
 export interface LoadSnapshot {
@@ -76,8 +86,15 @@ function buildRunner(snapshot: RunnerSnapshot): Runner {
     vramBytes: BigInt(snapshot.seen?.vramBytes ?? 0),
   });
   if (snapshot.loadingForMs !== undefined) runner.loadingFor = protoDuration(snapshot.loadingForMs);
-  if (snapshot.lastLoadMs !== undefined) {
-    runner.rates = create(LearnedRatesSchema, { loadTime: protoDuration(snapshot.lastLoadMs) });
-  }
+  const rates = snapshot.rates === undefined ? undefined : buildRates(snapshot.rates);
+  if (rates !== undefined) runner.rates = rates;
   return runner;
+}
+
+function buildRates({ prefillTokensPerSecond, msPerToken, loadMs }: RunnerRates): LearnedRates | undefined {
+  if (prefillTokensPerSecond === undefined && msPerToken.length === 0 && loadMs === undefined) return undefined;
+  const rates = create(LearnedRatesSchema, { msPerToken: [...msPerToken] });
+  if (prefillTokensPerSecond !== undefined) rates.prefillTokensPerSecond = prefillTokensPerSecond;
+  if (loadMs !== undefined) rates.loadTime = protoDuration(loadMs);
+  return rates;
 }

@@ -16,7 +16,7 @@ const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
   queued: 3,
   seen: { name: "m:latest", modelKey: "m", contextLength: 4096, sizeBytes: 5e9, vramBytes: 4e9 },
   loadingForMs: undefined,
-  lastLoadMs: 1_500,
+  rates: { prefillTokensPerSecond: 250, msPerToken: [10, 15], loadMs: 1_500 },
   ...fields,
 });
 
@@ -34,13 +34,22 @@ describe("the load of a node", () => {
         contextLength: 4096,
         sizeBytes: 5_000_000_000n,
         vramBytes: 4_000_000_000n,
-        rates: { loadTime: { seconds: 1n, nanos: 500_000_000 } },
+        rates: {
+          prefillTokensPerSecond: 250,
+          msPerToken: [10, 15],
+          loadTime: { seconds: 1n, nanos: 500_000_000 },
+        },
       },
     ]);
   });
 
   test("tells since when a runner loads, and nothing that is not known", () => {
-    const loading = runner({ state: "loading", seen: undefined, loadingForMs: 250, lastLoadMs: undefined });
+    const loading = runner({
+      state: "loading",
+      seen: undefined,
+      loadingForMs: 250,
+      rates: { prefillTokensPerSecond: undefined, msPerToken: [], loadMs: undefined },
+    });
     const [built] = buildNodeLoad({
       runners: [loading],
       queued: 0,

@@ -1,0 +1,67 @@
+/** What an agent's process learns of time, and does with it, against a simulated Ollama of known speed. */
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
+import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { createSimOllama, type SimOllama } from "@drover/sim-ollama";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DroverProcess, startDrover } from "../src/drover-process.ts";
+
+const PREFILL_TOKENS_PER_SECOND = 500;
+const TOKENS_PER_SECOND = 200;
+
+/** A prompt of about `tokens`, never with the beginning of another one, so that nothing of it is cached. */
+const promptOf = (tokens: number): string =>
+  `${Math.random().toString(36).slice(2)} ${Array.from({ length: tokens }, (_, i) => `w${i % 7}`).join(" ")}`;
+
+describe("an agent that learns", () => {
+  let ollama: SimOllama;
+  let agent: DroverProcess;
+  let inference: ReturnType<typeof clientsOf>["inference"];
+  let operator: ReturnType<typeof clientsOf>["operator"];
+
+  function clientsOf(address: string) {
+    const transport = createGrpcTransport({ baseUrl: `http://${address}` });
+    return { inference: createClient(InferenceService, transport), operator: createClient(AgentService, transport) };
+  }
+
+  beforeAll(async () => {
+    ollama = await createSimOllama({
+      models: ["chat"],
+      speed: TOKENS_PER_SECOND,
+      prefillSpeed: PREFILL_TOKENS_PER_SECOND,
+      loadSeconds: 0.3,
+      answerTokens: 20,
+    });
+    agent = await startDrover("agent", ["--ollama", ollama.url, "--name", "node-1"]);
+    ({ inference, operator } = clientsOf(agent.address));
+  });
+  afterAll(async () => {
+    await agent?.stop();
+    await ollama?.close();
+  });
+
+  async function generate(prompt: string, options: { signal?: AbortSignal } = {}): Promise<string> {
+    try {
+      for await (const _ of inference.generate({ model: "chat", prompt }, options));
+      return "OK";
+    } catch (error) {
+      return Code[ConnectError.from(error).code];
+    }
+  }
+
+  const runner = async () => (await operator.getStatus({})).load?.runners[0];
+
+  test("tells routers how fast its runner reads, writes and loads", async () => {
+    const prompt = promptOf(100);
+    expect(await generate(prompt)).toBe("OK");
+    expect(await generate(prompt)).toBe("OK");
+    const rates = (await runner())?.rates;
+    expect(rates?.prefillTokensPerSecond).toBeGreaterThan(0.8 * PREFILL_TOKENS_PER_SECOND);
+    expect(rates?.prefillTokensPerSecond).toBeLessThan(1.2 * PREFILL_TOKENS_PER_SECOND);
+    expect(rates?.msPerToken).toHaveLength(1);
+    expect(rates?.msPerToken[0]).toBeGreaterThan(0.8 * (1_000 / TOKENS_PER_SECOND));
+    expect(rates?.msPerToken[0]).toBeLessThan(2 * (1_000 / TOKENS_PER_SECOND));
+    expect(Number(rates?.loadTime?.nanos)).toBeGreaterThan(290e6);
+  });
+});

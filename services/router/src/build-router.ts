@@ -34,6 +34,7 @@ import {
   Dispatcher,
   Fleet,
   LeaseLedger,
+  NodeHealth,
   openAttachLink,
 } from "@drover/routing";
 import { createAgentAdmin } from "./api/agent-admin.ts";
@@ -72,7 +73,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const token = readAdminToken(config.adminTokenFile);
   holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
-  const { fleet, ledger, dispatcher, relay } = buildDataPath(config, surroundings, requestBodies);
+  const { fleet, ledger, health: nodeHealth, dispatcher, relay } = buildDataPath(config, surroundings, requestBodies);
   const health = new HealthRegistry();
   let listener: Listener | undefined;
   const readiness = (): ReturnType<typeof readinessOf> =>
@@ -101,7 +102,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     routes: (router) => {
       const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs };
       router.service(InferenceService, createInferenceService(inference));
-      router.service(RouterService, createRouterService({ clock, fleet, ledger, agents }));
+      router.service(RouterService, createRouterService({ clock, fleet, ledger, health: nodeHealth, agents }));
       health.routes(router);
       reflectionRoutes(SERVICES)(router);
     },
@@ -123,6 +124,7 @@ function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurro
 interface DataPath {
   readonly fleet: Fleet;
   readonly ledger: LeaseLedger;
+  readonly health: NodeHealth;
   readonly dispatcher: Dispatcher;
   readonly relay: ReturnType<typeof createRelay>;
 }
@@ -145,12 +147,14 @@ function buildDataPath(
   const transport = createHttp2Transport(clock);
   lifecycle.onStop("connections to agents", () => transport.destroy());
   const ledger = new LeaseLedger();
-  const picker = createPicker(createPolicy(config.policy), ledger);
-  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport });
+  const health = new NodeHealth({ clock, log });
+  fleet.onChange(({ byId }) => health.follow(byId));
+  const picker = createPicker(createPolicy(config.policy), ledger, health);
+  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health });
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
   const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, dispatcher, relay };
+  return { fleet, ledger, health, dispatcher, relay };
 }
 
 /** Running calls first get their time; what is left then is cut off. */

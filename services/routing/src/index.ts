@@ -17,6 +17,7 @@ export { Fleet } from "./fleet/fleet.ts";
 export { identityOf } from "./fleet/link-state.ts";
 export type { Availability, ModelView, NodeView } from "./fleet/node-view.ts";
 export type { FleetMember, FleetSnapshot } from "./fleet/snapshot.ts";
+export { type HealthReport, NodeHealth } from "./health/node-health.ts";
 export { type AgentConnection, openAgentConnection } from "./transport/agent-connection.ts";
 export { openAttachLink } from "./transport/attach-link.ts";
 export { messagesOf } from "./transport/frame-scanner.ts";

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { SimClock, silentLogger } from "@drover/platform";
 import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
-import { Fleet, LeaseLedger } from "@drover/routing";
+import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
 import { toNodeMessage, toNodeMessages } from "./node-message.ts";
 
@@ -21,11 +21,13 @@ function build() {
     },
   });
   const ledger = new LeaseLedger();
+  const health = new NodeHealth({ clock, log: silentLogger });
   const facts = () => ({
     snapshot: fleet.snapshot,
     members: fleet.members(),
     nowMs: clock.nowMs(),
     ownAttempts: (id: string) => ledger.openLeases(id),
+    healthOf: (id: string) => health.report(id),
   });
   const attach = (endpoint: string, id: string, name = id): void => {
     const welcome = create(WelcomeSchema, { node: { id, name, incarnation: endpoint }, routerSecret: "s" });
@@ -38,7 +40,7 @@ function build() {
     reports.get(endpoint)?.({ kind: "lost", reason, atMs: clock.nowMs() });
   const members = (...endpoints: string[]): void =>
     fleet.apply("static", { kind: "reset", members: endpoints.map((endpoint) => ({ endpoint })) });
-  return { clock, fleet, ledger, facts, attach, status, whole, lose, members };
+  return { clock, fleet, ledger, health, facts, attach, status, whole, lose, members };
 }
 
 describe("a node as RouterService shows it", () => {
@@ -96,6 +98,25 @@ describe("a node as RouterService shows it", () => {
     lease.end();
     expect(toNodeMessage("one", facts())?.ownAttempts).toBe(0);
     expect(toNodeMessages(facts()).map((each) => each.sources)).toEqual([["static"], ["other"]]);
+  });
+
+  it("is ejected with the reason after failures in a row, unless it says itself why it takes no work", () => {
+    const { fleet, members, attach, status, whole, health, facts } = build();
+    members("a:1", "b:1");
+    for (const endpoint of ["a:1", "b:1"]) {
+      attach(endpoint, endpoint);
+      status(endpoint, whole);
+    }
+    health.follow(fleet.snapshot.byId);
+    expect(toNodeMessage("a:1", facts())).toMatchObject({ availability: NodeAvailability.AVAILABLE, healthScore: 1 });
+    for (let count = 0; count < 5; count++) health.begin({ id: "a:1", slots: 1 }, "m")("node");
+    expect(toNodeMessage("a:1", facts())).toMatchObject({
+      availability: NodeAvailability.EJECTED,
+      detail: "ejected after 5 failures in a row, tried again in 60 s",
+      healthScore: 0,
+    });
+    status("a:1", { condition: { isDraining: true } });
+    expect(toNodeMessage("a:1", facts())?.availability).toBe(NodeAvailability.DRAINING);
   });
 
   it("is nobody when it has left the fleet", () => {

@@ -5,7 +5,14 @@
 import { create } from "@bufbuild/protobuf";
 import { protoDuration } from "@drover/platform";
 import { type Node, NodeAvailability, NodeSchema } from "@drover/proto/drover/router/v1/router_pb";
-import { type Availability, type FleetMember, type FleetSnapshot, identityOf, type NodeView } from "@drover/routing";
+import {
+  type Availability,
+  type FleetMember,
+  type FleetSnapshot,
+  type HealthReport,
+  identityOf,
+  type NodeView,
+} from "@drover/routing";
 
 export interface FleetFacts {
   readonly snapshot: FleetSnapshot;
@@ -14,6 +21,7 @@ export interface FleetFacts {
   readonly nowMs: number;
   /** Attempts of this router that run on a node. */
   readonly ownAttempts: (nodeId: string) => number;
+  readonly healthOf: (nodeId: string) => HealthReport;
 }
 
 /** Every node and every endpoint that has never answered, by name; endpoints without a name come last. */
@@ -49,10 +57,14 @@ interface Shown {
 function nodeMessage(node: NodeView, { member, sources, facts }: Shown): Node {
   const parts = member.link.kind === "connecting" ? undefined : member.link.known.parts;
   const ageMs = statusAgeMs(member, facts.nowMs);
+  const health = facts.healthOf(node.id);
+  // What the node itself says comes first: it is why nobody could call it, ejected or not.
+  const isEjected = node.availability === "available" && health.isEjected;
   return create(NodeSchema, {
     endpoint: member.endpoint,
-    availability: AVAILABILITIES[node.availability],
-    detail: node.detail,
+    availability: isEjected ? NodeAvailability.EJECTED : AVAILABILITIES[node.availability],
+    detail: isEjected ? health.detail : node.detail,
+    healthScore: health.score,
     ownAttempts: facts.ownAttempts(node.id),
     sources: [...sources],
     isNameShared: node.isNameShared,

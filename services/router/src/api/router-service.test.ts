@@ -3,7 +3,7 @@ import { createContextValues, createHandlerContext } from "@connectrpc/connect";
 import { SimClock, silentLogger } from "@drover/platform";
 import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
 import { type Node, NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/router_pb";
-import { Fleet, LeaseLedger } from "@drover/routing";
+import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
 import { createRouterService } from "./router-service.ts";
 
@@ -32,7 +32,13 @@ function build() {
     drain: async (node: { name: string }, reason: string) => void asked.push(`drain ${node.name} ${reason}`),
     resume: async (node: { name: string }) => void asked.push(`resume ${node.name}`),
   };
-  const service = createRouterService({ clock, fleet, ledger: new LeaseLedger(), agents });
+  const service = createRouterService({
+    clock,
+    fleet,
+    ledger: new LeaseLedger(),
+    health: new NodeHealth({ clock, log: silentLogger }),
+    agents,
+  });
   const context = createHandlerContext({
     service: RouterService,
     method: RouterService.method.drainNode,

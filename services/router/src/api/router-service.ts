@@ -6,7 +6,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type Clock, DroverError } from "@drover/platform";
 import { type Node, RouterService } from "@drover/proto/drover/router/v1/router_pb";
-import type { Fleet, LeaseLedger } from "@drover/routing";
+import type { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import type { AgentAdmin } from "./agent-admin.ts";
 import { findNode } from "./find-node.ts";
 import { toModelMessages } from "./model-messages.ts";
@@ -20,6 +20,7 @@ export interface RouterServiceOptions {
   readonly clock: Clock;
   readonly fleet: Fleet;
   readonly ledger: LeaseLedger;
+  readonly health: NodeHealth;
   readonly agents: AgentAdmin;
 }
 
@@ -52,12 +53,13 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
   };
 }
 
-function factsOf({ fleet, ledger, clock }: RouterServiceOptions): FleetFacts {
+function factsOf({ fleet, ledger, health, clock }: RouterServiceOptions): FleetFacts {
   return {
     snapshot: fleet.snapshot,
     members: fleet.members(),
     nowMs: clock.nowMs(),
     ownAttempts: (nodeId) => ledger.openLeases(nodeId),
+    healthOf: (nodeId) => health.report(nodeId),
   };
 }
 

@@ -5,6 +5,7 @@
 import type { Labels } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
+import type { HealthGate } from "../health/health-gate.ts";
 import type { PickRequest } from "./picker.ts";
 
 export type Exclusion =
@@ -14,6 +15,7 @@ export type Exclusion =
   | "lacks-capability"
   | "failed-in-this-call"
   | "unavailable"
+  | "ejected"
   | "queue-full";
 
 export interface Eligibility {
@@ -21,18 +23,18 @@ export interface Eligibility {
   readonly excluded: readonly { readonly node: NodeView; readonly exclusion: Exclusion }[];
 }
 
-export function sortOut(request: PickRequest, snapshot: FleetSnapshot): Eligibility {
+export function sortOut(request: PickRequest, snapshot: FleetSnapshot, health: HealthGate): Eligibility {
   const candidates: NodeView[] = [];
   const excluded: { node: NodeView; exclusion: Exclusion }[] = [];
   for (const node of snapshot.nodes) {
-    const exclusion = exclusionOf(node, request);
+    const exclusion = exclusionOf(node, request, health);
     if (exclusion === undefined) candidates.push(node);
     else excluded.push({ node, exclusion });
   }
   return { candidates, excluded };
 }
 
-function exclusionOf(node: NodeView, { profile, excluded }: PickRequest): Exclusion | undefined {
+function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, health: HealthGate): Exclusion | undefined {
   if (profile.node !== undefined && !isAddressedBy(node, profile.node)) return "other-node-asked-for";
   if (!hasLabels(node, profile.labels)) return "labels-differ";
   const model = node.models.get(profile.modelKey);
@@ -43,6 +45,7 @@ function exclusionOf(node: NodeView, { profile, excluded }: PickRequest): Exclus
   if (excluded.has(node.id)) return "failed-in-this-call";
   if (node.availability !== "available") return "unavailable";
   if (node.queueLimit > 0 && node.queued >= node.queueLimit) return "queue-full";
+  if (health.isHidden(node, profile.modelKey)) return "ejected";
   return undefined;
 }
 

@@ -6,7 +6,7 @@
  */
 import { invariant } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
-import type { Lease, LoadReader } from "./picker.ts";
+import type { Lease } from "./picker.ts";
 
 interface NodeLedger {
   open: number;
@@ -17,7 +17,7 @@ interface NodeLedger {
   ackedSend: number;
 }
 
-export class LeaseLedger implements LoadReader {
+export class LeaseLedger {
   readonly #nodes = new Map<string, NodeLedger>();
   #sends = 0;
 

@@ -10,7 +10,7 @@ export function createLeastConnectionsPolicy(): Policy {
   return {
     name: "least-connections",
     choose(candidates, _profile, load) {
-      const tied = smallest(candidates, (node) => node.active + node.queued + load.unackedSends(node));
+      const tied = smallest(candidates, (node) => node.active + node.queued + load.extraLoad(node));
       return rotation.next(tied, () => 1);
     },
   };

@@ -5,14 +5,18 @@
 import type { DroverError } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
+import type { Verdict } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
 
 /** The count that a pick holds on its node until the attempt ends. */
 export interface Lease {
   /** Number of this send to the node, rising; the agent tells which ones its load takes into account. */
   readonly send: number;
-  /** Exactly once; a second call is an InvariantError, because it would free another call's count. */
-  end(): void;
+  /**
+   * Exactly once; a second call is an InvariantError, because it would free another call's count. `verdict` is what the
+   * attempt says of its node, default neutral.
+   */
+  end(verdict?: Verdict): void;
 }
 
 export type PickResult =
@@ -38,7 +42,8 @@ export interface Policy {
   choose(candidates: readonly NodeView[], profile: CallProfile, load: LoadReader): NodeView;
 }
 
-/** What this router sent that a node has not told about yet. */
+/** What this router knows of a node's load beside what the node told. */
 export interface LoadReader {
-  unackedSends(node: NodeView): number;
+  /** Calls to count on top: sent and not told about yet, or failed a moment ago. */
+  extraLoad(node: NodeView): number;
 }

@@ -5,6 +5,7 @@
 import { DroverError, nearestNames } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import { type FleetSnapshot, pendingEndpoints } from "../fleet/snapshot.ts";
+import type { HealthGate } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
 import { type Eligibility, type Exclusion, isAddressedBy } from "./eligibility.ts";
 import type { PickRequest, PickResult } from "./picker.ts";
@@ -18,11 +19,13 @@ export function verdictWithoutCandidate(
   request: PickRequest,
   eligibility: Eligibility,
   snapshot: FleetSnapshot,
+  health: HealthGate,
 ): PickResult {
   const nodes = groupNodes(eligibility);
   const { profile } = request;
   // Before those that are away: a queue that is full now says more than a node that may come back.
   if (nodes["queue-full"].length > 0) return refuse(queueFull(profile, nodes["queue-full"]));
+  if (nodes["ejected"].length > 0) return wait(ejected(profile, nodes["ejected"], nodes["unavailable"], health));
   if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
   const pending = pendingEndpoints(snapshot, request.nowMs);
   if (!snapshot.isDiscovered || pending.length > 0) return wait(notReady(profile, pending.length, snapshot));
@@ -53,6 +56,7 @@ function groupNodes(eligibility: Eligibility): Record<Exclusion, NodeView[]> {
     "lacks-capability": [],
     "failed-in-this-call": [],
     unavailable: [],
+    ejected: [],
     "queue-full": [],
   };
   for (const { node, exclusion } of eligibility.excluded) groups[exclusion].push(node);
@@ -64,6 +68,25 @@ function unavailable(profile: CallProfile, nodes: readonly NodeView[]): DroverEr
   return new DroverError("no_node_available", `No node that has model "${profile.model}" takes work now (${states}).`, {
     facts: { model: profile.model },
     retryAfterMs: RETRY_AFTER_MS,
+  });
+}
+
+/** All that have the model are hidden by their failures, or away. */
+function ejected(
+  profile: CallProfile,
+  nodes: readonly NodeView[],
+  away: readonly NodeView[],
+  health: HealthGate,
+): DroverError {
+  const hidden = nodes.map((node) => health.hidden(node, profile.modelKey));
+  const states = listed([
+    ...nodes.map((node, index) => `${node.name}: ${hidden[index]?.detail ?? ""}`),
+    ...away.map((node) => `${node.name}: ${node.detail}`),
+  ]);
+  const soonestMs = Math.min(...hidden.map((each) => each?.retryAfterMs ?? RETRY_AFTER_MS));
+  return new DroverError("no_node_available", `No node that has model "${profile.model}" takes work now (${states}).`, {
+    facts: { model: profile.model },
+    retryAfterMs: Math.max(soonestMs, RETRY_AFTER_MS),
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * `weighted`: the smallest (active + queued + own unacknowledged) / (slots × base_weight); equals, so all idle nodes, take
+ * `weighted`: the smallest (active + queued + own unacknowledged + just failed) / (slots × base_weight); equals, so all idle nodes, take
  * turns in proportion to slots × base_weight.
  *
  * A formula with + 1 in the numerator would rank idle nodes by weight alone and give every one of a series of single calls
@@ -22,7 +22,7 @@ export function createWeightedPolicy({ coldPenalty = 8 }: WeightedOptions = {}):
     choose(candidates, profile, load) {
       const tied = smallest(candidates, (node) => {
         const cold = node.loadedModels.has(profile.modelKey) ? 0 : coldPenalty;
-        return (node.active + node.queued + load.unackedSends(node) + cold) / weightOf(node);
+        return (node.active + node.queued + load.extraLoad(node) + cold) / weightOf(node);
       });
       return rotation.next(tied, weightOf);
     },

@@ -7,6 +7,7 @@
 import { DroverError, hopDeadlineMs, type Metadata, type Timer } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
+import { type Verdict, verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { attemptHeaders, type TimeLeft } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
@@ -186,13 +187,13 @@ export class Call {
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
-    this.#closeAttempt(attempt);
     const answer = readAnswer(end, {
       isUnary: this.#request.isUnary,
       messages: attempt.messages,
       outputs: attempt.outputs,
       hasDone: attempt.hasDone,
     });
+    this.#closeAttempt(attempt, answer.error === undefined ? "success" : verdictOf(answer.error.kind));
     if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
     const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
@@ -202,8 +203,8 @@ export class Call {
   }
 
   /** Takes an attempt that has ended out of the state and gives its lease back. */
-  #closeAttempt(attempt: LiveAttempt): void {
-    attempt.lease.end();
+  #closeAttempt(attempt: LiveAttempt, verdict: Verdict): void {
+    attempt.lease.end(verdict);
     const others = this.#state.kind === "attempting" ? this.#state.attempts.filter((other) => other !== attempt) : [];
     this.#state = others.length > 0 ? { kind: "attempting", attempts: others } : { kind: "placing" };
   }

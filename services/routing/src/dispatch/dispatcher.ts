@@ -6,6 +6,7 @@ import type { Clock, DroverError, Logger, Rng } from "@drover/platform";
 import type { Picker } from "../balancing/picker.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { NodeView } from "../fleet/node-view.ts";
+import type { HealthGate } from "../health/health-gate.ts";
 import type { AgentTransport } from "../transport/attempt.ts";
 import { describeFailure } from "./attempt-outcome.ts";
 import { Call } from "./call.ts";
@@ -21,6 +22,8 @@ export interface DispatcherOptions {
   readonly fleet: Fleet;
   readonly picker: Picker;
   readonly transport: AgentTransport;
+  /** The one that `picker` asks; without it nobody waits for an ejected node. */
+  readonly health?: HealthGate;
 }
 
 /** How a call ended, for the log and for whoever counts. */
@@ -51,7 +54,7 @@ export class Dispatcher {
     this.#parts = {
       ...options,
       budget: new RetryBudget({ clock: options.clock }),
-      waiting: new WaitingRoom(options.fleet, options.clock),
+      waiting: new WaitingRoom(options.fleet, options.clock, options.health),
       onEnd: (report) => this.#ended(report),
     };
   }

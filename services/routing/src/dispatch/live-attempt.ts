@@ -20,8 +20,8 @@ export interface LiveAttempt {
   hasDone: boolean;
 }
 
-/** Stops an attempt that still runs. */
+/** Stops an attempt that still runs. What had output did its part; of what had none nothing is known. */
 export function abandon(attempt: LiveAttempt): void {
   attempt.wire?.cancel();
-  attempt.lease.end();
+  attempt.lease.end(attempt.outputs > 0 ? "success" : "neutral");
 }

@@ -1,8 +1,10 @@
 /**
- * Calls that no node can take now, in the order in which they came. Whenever the fleet changes each of them looks again.
+ * Calls that no node can take now, in the order in which they came. Whenever the fleet or a node's health changes each of
+ * them looks again.
  */
 import { type Clock, DroverError, type Timer } from "@drover/platform";
 import type { Fleet } from "../fleet/fleet.ts";
+import { everyNodeHealthy, type HealthGate } from "../health/health-gate.ts";
 
 /** Calls that wait at once; each holds a request body, so the budget of bodies usually ends first. */
 export const WAITING_MAX = 10_000;
@@ -13,6 +15,8 @@ export const WAITING_MAX = 10_000;
  */
 const LOOK_PAUSE_MS = 20;
 const LOOK_PAUSE_FACTOR = 9;
+/** Timers may fire a millisecond before their time; looked at then, an ejected node would still be hidden. */
+const TIMER_SLACK_MS = 5;
 
 export function roomFull(): DroverError {
   return new DroverError("queue_full", "Too many calls wait at this router: try again later.", { retryAfterMs: 1_000 });
@@ -21,17 +25,19 @@ export function roomFull(): DroverError {
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #waiting = new Set<() => void>();
-  readonly #stop: () => void;
+  readonly #health: HealthGate;
+  readonly #stops: readonly (() => void)[];
   /** Runs after a look; changes in between are for the next one. */
   #pause: Timer | undefined;
   #isLookDue = false;
+  /** Runs when the next ejected node may be tried; only while somebody waits. */
+  #nextTry: Timer | undefined;
 
-  constructor(fleet: Fleet, clock: Clock) {
+  constructor(fleet: Fleet, clock: Clock, health: HealthGate = everyNodeHealthy) {
     this.#clock = clock;
-    this.#stop = fleet.onChange(() => {
-      if (this.#pause === undefined) this.#look();
-      else this.#isLookDue = true;
-    });
+    this.#health = health;
+    const changed = (): void => this.#changed();
+    this.#stops = [fleet.onChange(changed), health.onChange(changed)];
   }
 
   get size(): number {
@@ -42,18 +48,34 @@ export class WaitingRoom {
   enter(lookAgain: () => void): boolean {
     if (this.#waiting.size >= WAITING_MAX) return false;
     this.#waiting.add(lookAgain);
+    this.#nextTry ??= this.#awaitNextTry();
     return true;
   }
 
   leave(lookAgain: () => void): void {
     this.#waiting.delete(lookAgain);
-    if (this.#waiting.size === 0) this.#endPause();
+    if (this.#waiting.size === 0) this.#endTimers();
   }
 
   close(): void {
-    this.#stop();
+    for (const stop of this.#stops) stop();
     this.#waiting.clear();
-    this.#endPause();
+    this.#endTimers();
+  }
+
+  #changed(): void {
+    if (this.#pause === undefined) this.#look();
+    else this.#isLookDue = true;
+  }
+
+  #awaitNextTry(): Timer | undefined {
+    const delayMs = this.#health.nextTryMs();
+    if (delayMs === undefined) return undefined;
+    return this.#clock.after(delayMs + TIMER_SLACK_MS, () => {
+      this.#nextTry = undefined;
+      this.#changed();
+      if (this.#waiting.size > 0) this.#nextTry ??= this.#awaitNextTry();
+    });
   }
 
   #look(): void {
@@ -61,12 +83,19 @@ export class WaitingRoom {
     // A copy, because who finds a place leaves; and who left because of another one's end must not be asked any more.
     for (const lookAgain of [...this.#waiting]) if (this.#waiting.has(lookAgain)) lookAgain();
     if (this.#waiting.size === 0) return;
+    this.#nextTry ??= this.#awaitNextTry();
     const pauseMs = Math.max(LOOK_PAUSE_MS, (this.#clock.nowMs() - beganMs) * LOOK_PAUSE_FACTOR);
     this.#pause = this.#clock.after(pauseMs, () => {
       const isLookDue = this.#isLookDue;
       this.#endPause();
       if (isLookDue) this.#look();
     });
+  }
+
+  #endTimers(): void {
+    this.#endPause();
+    this.#nextTry?.cancel();
+    this.#nextTry = undefined;
   }
 
   #endPause(): void {

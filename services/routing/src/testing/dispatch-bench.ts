@@ -11,6 +11,7 @@ import { createPolicy } from "../balancing/policies.ts";
 import type { Call } from "../dispatch/call.ts";
 import type { CallEnding, CallerStream, CallRequest } from "../dispatch/call-request.ts";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
+import { NodeHealth } from "../health/node-health.ts";
 import { FakeFleet, type FakeNode } from "./fake-fleet.ts";
 import { frame } from "./frames.ts";
 import { callProfile } from "./node-views.ts";
@@ -66,6 +67,8 @@ export interface DispatchBenchOptions {
   readonly rng?: Rng;
   readonly picker?: (picker: Picker) => Picker;
   readonly log?: Logger;
+  /** Whether failures in a row eject, default false: tests of one call then need not mind the others. */
+  readonly hasEjection?: boolean;
 }
 
 export class DispatchBench {
@@ -73,20 +76,24 @@ export class DispatchBench {
   readonly fake = new FakeFleet();
   readonly transport = new ScriptedTransport();
   readonly ledger = new LeaseLedger();
+  readonly health = new NodeHealth({ clock: this.clock, log: silentLogger });
   readonly dispatcher: Dispatcher;
   /** What `start` asks for unless told otherwise. */
   readonly profile = callProfile();
   #calls = 0;
 
-  constructor({ rng = seededRng(1), picker = (own) => own, log = silentLogger }: DispatchBenchOptions = {}) {
+  constructor(options: DispatchBenchOptions = {}) {
+    const { rng = seededRng(1), picker = (own: Picker) => own, log = silentLogger, hasEjection = false } = options;
     this.dispatcher = new Dispatcher({
       clock: this.clock,
       rng,
       log,
       fleet: this.fake.fleet,
-      picker: picker(createPicker(createPolicy("round-robin"), this.ledger)),
+      picker: picker(createPicker(createPolicy("round-robin"), this.ledger, this.health)),
       transport: this.transport,
+      health: this.health,
     });
+    if (hasEjection) this.fake.fleet.onChange(({ byId }) => this.health.follow(byId));
   }
 
   /** A bench whose fleet consists of these nodes, all attached and idle. */

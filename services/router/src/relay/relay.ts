@@ -52,8 +52,8 @@ interface IncomingCall {
   readonly method: DescMethod;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
-  /** What is left of it: the deadline counts from the headers, not from the end of a long request. */
-  readonly timeoutMs: number | undefined;
+  /** When its headers came: the deadline counts from there, not from the end of a long request. */
+  readonly receivedMs: number;
   readonly caller: Http2Caller;
 }
 
@@ -69,11 +69,8 @@ async function relayCall(
   const receivedMs = options.clock.nowMs();
   let body: RequestBody | undefined;
   try {
-    const timeoutMs = readDeadlineMs(headers);
-    body = await readRequest(stream, headers, { ...options, timeoutMs });
-    const readingMs = options.clock.nowMs() - receivedMs;
-    const leftMs = timeoutMs === undefined ? undefined : timeoutMs - readingMs;
-    startCall(options, { id, method, stream, headers, timeoutMs: leftMs, caller }, body);
+    body = await readRequest(stream, headers, options);
+    startCall(options, { id, method, stream, headers, receivedMs, caller }, body);
   } catch (error) {
     body?.release();
     refuse(caller, id, error, options.log);
@@ -81,7 +78,9 @@ async function relayCall(
 }
 
 function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestBody): void {
-  const { id, method, stream, headers, timeoutMs, caller } = incoming;
+  const { id, method, stream, headers, receivedMs, caller } = incoming;
+  const timeoutMs = readDeadlineMs(headers);
+  const readingMs = options.clock.nowMs() - receivedMs;
   const message = decode(method.input, body.bytes.subarray(PREFIX_BYTES));
   const request = readCall({
     id,
@@ -89,7 +88,7 @@ function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestB
     message: message as InferenceRequest,
     metadata: headers,
     body,
-    timeoutMs,
+    timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - readingMs,
     defaultMaxWaitMs: options.maxWaitMs,
   });
   let call: Call | undefined;

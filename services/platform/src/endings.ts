@@ -49,7 +49,9 @@ export const ENDINGS = {
   // The node.
   node_lacks_model: ending(Code.NotFound, "charged"),
   node_draining: ending(Code.Unavailable, "free"),
-  queue_full: ending(Code.ResourceExhausted, "charged"),
+  // Neither ran: another node may have room.
+  queue_full: ending(Code.ResourceExhausted, "free"),
+  overloaded: ending(Code.ResourceExhausted, "free"),
   node_unreachable: ending(Code.Unavailable, "free", "node"),
   stream_refused: ending(Code.Unavailable, "free"),
   node_protocol_error: ending(Code.Unavailable, "charged", "node"),

@@ -44,5 +44,5 @@ function isByteStream(body: Body): body is AsyncIterable<Uint8Array> {
 function spent(limit: number): Error {
   const mebibytes = Math.floor(limit / 1024 / 1024);
   const message = `This Drover holds as many bytes of requests as it may (${mebibytes} MiB); try again, or send smaller images.`;
-  return toConnectError(new DroverError("wait_exceeded", message, { retryAfterMs: RETRY_AFTER_MS }));
+  return toConnectError(new DroverError("overloaded", message, { retryAfterMs: RETRY_AFTER_MS }));
 }

@@ -98,7 +98,7 @@ function frameAgain(method: DescMethod, message: InferenceRequest, bodies: ByteB
   const length = PREFIX_BYTES + encoded.length;
   if (!bodies.tryTake(length)) {
     const words = "This router holds as many bytes of requests as it may: try again, or send smaller images.";
-    throw new DroverError("wait_exceeded", words, { retryAfterMs: RETRY_AFTER_MS });
+    throw new DroverError("overloaded", words, { retryAfterMs: RETRY_AFTER_MS });
   }
   const bytes = Buffer.allocUnsafe(length);
   bytes[0] = 0;

@@ -26,7 +26,16 @@ export class Http2Caller implements CallerStream {
     return stream.write(bytes);
   }
 
-  end({ error, trailers }: CallEnding): void {
+  /** Never throws: trailers that HTTP/2 cannot carry must not leave the caller without an end. */
+  end(ending: CallEnding): void {
+    try {
+      this.#end(ending);
+    } catch {
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
+  #end({ error, trailers }: CallEnding): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     const status = error === undefined ? { [META.grpcStatus]: "0" } : toGrpcTrailers(error);

@@ -15,8 +15,9 @@ class Harness {
   constructor(limit = 1 << 30) {
     this.bodies = new ByteBudget(limit);
   }
-  read(headers: IncomingHttpHeaders = {}) {
-    return readRequest(this.stream as unknown as ServerHttp2Stream, headers, this);
+  read(headers: IncomingHttpHeaders = {}, timeoutMs?: number) {
+    const { clock, bodies } = this;
+    return readRequest(this.stream as unknown as ServerHttp2Stream, headers, { clock, bodies, timeoutMs });
   }
   async failure(headers: IncomingHttpHeaders = {}): Promise<DroverError> {
     return this.read(headers).then(
@@ -46,7 +47,7 @@ describe("reading a request", () => {
     h.stream.end();
     const body = await h.read();
     expect(Buffer.from(body.bytes)).toEqual(message);
-    expect(h.bodies.held).toBe(message.length);
+    expect(h.bodies.held).toBeGreaterThanOrEqual(message.length);
     body.release();
     body.release();
   });
@@ -109,21 +110,58 @@ describe("reading a request", () => {
     const h = harness(100);
     h.stream.end(framed(Buffer.alloc(200)));
     const failure = await h.failure();
-    expect([failure.kind, failure.retryAfterMs]).toEqual(["wait_exceeded", 1_000]);
+    expect([failure.kind, failure.retryAfterMs]).toEqual(["overloaded", 1_000]);
   });
 
-  it("gives a caller up that sends nothing for 30 s, and not one that is slow", async () => {
+  it("gives a caller up that sends less than 64 bytes a millisecond for 30 s, and not one that keeps that pace", async () => {
     const h = harness();
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(16 * 1024 * 1024, 1);
+    h.stream.write(prefix);
     const failure = h.failure();
-    for (let second = 0; second < 100; second += 20) {
-      h.stream.write(Buffer.from([0]));
-      await h.clock.advanceAsync(20_000);
+    // Ten seconds of bytes every ten seconds, for a minute.
+    for (let round = 0; round < 6; round++) {
+      h.stream.write(Buffer.alloc(640_000));
+      await h.clock.advanceAsync(10_000);
     }
-    expect(h.bodies.held).toBe(5);
-    await h.clock.advanceAsync(30_000);
-    expect((await failure).message).toBe("The request broke off: after 5 bytes nothing came for 30 s.");
+    expect(h.bodies.held).toBeGreaterThan(0);
+    // From here on a byte now and then.
+    for (let round = 0; round < 4; round++) {
+      h.stream.write(Buffer.from([0]));
+      await h.clock.advanceAsync(10_000);
+    }
+    const { kind, message } = await failure;
+    expect(kind).toBe("malformed_request");
+    expect(message).toMatch(/^The request was not complete after 90 s: 38400\d\d bytes came\.$/);
     h.stream.destroy();
     await h.clock.advanceAsync(0);
+  });
+
+  it("ends when the caller's deadline passes while its request is still coming", async () => {
+    const h = harness();
+    h.stream.write(Buffer.from([0]));
+    const failure = h.read({}, 1_000).catch((error: unknown) => error as DroverError);
+    await h.clock.advanceAsync(1_000);
+    expect(await failure).toMatchObject({ kind: "deadline_exceeded" });
+    h.stream.destroy();
+    await h.clock.advanceAsync(0);
+  });
+
+  it("holds little more than the body, in however many pieces it comes", async () => {
+    const h = harness();
+    const message = framed(Buffer.alloc(300_000));
+    for (let at = 0; at < message.length; at += 3) h.stream.write(message.subarray(at, at + 3));
+    h.stream.end();
+    const body = await h.read();
+    expect(h.bodies.held).toBe(message.length);
+    body.release();
+    expect(() => body.bytes).toThrow("after its release");
+  });
+
+  it("refuses a bomb when it has taken what there is, not after it has gone off", async () => {
+    const h = harness(1024 * 1024);
+    h.stream.end(framed(gzipSync(Buffer.alloc(32 * 1024 * 1024)), 1));
+    expect((await h.failure({ "grpc-encoding": "gzip" })).kind).toBe("overloaded");
   });
 
   it("ends as cancelled when the caller leaves in the middle", async () => {

@@ -1,43 +1,44 @@
 /**
- * Reads a call's one request message from its HTTP/2 stream: bounded, inflated when it is gzip, and framed anew as identity,
- * since agents are never sent compressed messages. It does not decode protobuf.
+ * Reads a call's one request message from its HTTP/2 stream: bounded in length, memory and time, inflated when it is gzip, and
+ * framed anew as identity, since agents are never sent compressed messages. It does not decode protobuf.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { type ByteBudget, type Clock, DroverError, type Timer } from "@drover/platform";
+import { createGunzip } from "node:zlib";
+import { type ByteBudget, type Clock, DroverError, hopDeadlineMs, type Timer } from "@drover/platform";
 import type { RequestBody } from "@drover/routing";
+import { GrowingBody } from "./growing-body.ts";
 
 /** Prompts with images are megabytes; this is far above any that a model takes. Also the limit after gzip. */
 export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 const PREFIX_BYTES = 5;
-/** A request of which nothing comes for so long is given up: its caller holds a stream, and maybe megabytes of the budget. */
-const SILENCE_LIMIT_MS = 30_000;
-/** Bodies are held as long as calls run, so that there is likely room soon. */
-const RETRY_AFTER_MS = 1_000;
-
-const inflate = promisify(gunzip);
+/** A request may take this long, and more the longer it is: whoever sends slower holds a stream and memory for nothing. */
+const PATIENCE_MS = 30_000;
+const SLOWEST_BYTES_PER_MS = 64;
 
 export interface ReadRequestOptions {
   readonly clock: Clock;
   /** What all bodies of this process may hold together. */
   readonly bodies: ByteBudget;
+  /** Time that the caller gives, in ms. Undefined: no deadline. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Resolves with one framed message. Rejects with a DroverError; what was taken from the budget is then given back. */
 export async function readRequest(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  { clock, bodies }: ReadRequestOptions,
+  options: ReadRequestOptions,
 ): Promise<RequestBody> {
   const encoding = readEncoding(headers);
-  const held = holdBytes(bodies);
+  const raw = new GrowingBody(options.bodies);
   try {
-    const raw = await readAll(stream, held, clock);
-    const bytes = await unwrap(raw, encoding, held);
-    return { bytes, release: held.release };
+    await readAll(stream, raw, options);
+    if (!isCompressed(raw.bytes, encoding)) return raw;
+    const inflated = await inflate(raw.bytes.subarray(PREFIX_BYTES), options.bodies);
+    raw.release();
+    return inflated;
   } catch (error) {
-    held.release();
+    raw.release();
     throw error;
   }
 }
@@ -53,121 +54,106 @@ function readEncoding(headers: IncomingHttpHeaders): Encoding {
   );
 }
 
-interface HeldBytes {
-  take(bytes: number): void;
-  release(): void;
-}
-
-/** All that one call takes from the budget, given back in one go, once. */
-function holdBytes(bodies: ByteBudget): HeldBytes {
-  let heldBytes = 0;
-  return {
-    take(bytes) {
-      if (!bodies.tryTake(bytes)) throw noRoom();
-      heldBytes += bytes;
-    },
-    release() {
-      bodies.give(heldBytes);
-      heldBytes = 0;
-    },
-  };
-}
-
-function readAll(stream: ServerHttp2Stream, held: HeldBytes, clock: Clock): Promise<Buffer> {
+function readAll(stream: ServerHttp2Stream, body: GrowingBody, options: ReadRequestOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const giveUp = (error: unknown): void => {
+    const watch = watchPace(body, options, (error) => settle(() => reject(error)));
+    const settle = (then: () => void): void => {
       watch.stop();
-      stream.removeAllListeners("data");
+      stream.off("data", onData);
+      stream.off("end", onEnd);
+      stream.off("close", onClose);
       // Without a reader the rest would fill the connection's window; it is read and dropped until the stream is closed.
       stream.resume();
-      reject(error);
+      then();
     };
-    const watch = watchSilence(clock, () => giveUp(silent(length)));
-    stream.on("data", (chunk: Buffer) => {
-      watch.heard();
-      length += chunk.length;
+    const onData = (chunk: Buffer): void => {
       try {
-        if (length > REQUEST_BYTES_MAX + PREFIX_BYTES) throw tooLarge();
-        held.take(chunk.length);
-        chunks.push(chunk);
+        take(chunk, body);
       } catch (error) {
-        giveUp(error);
+        settle(() => reject(error));
       }
-    });
-    stream.once("end", () => {
-      watch.stop();
+    };
+    const onEnd = (): void => {
       // A reset ends the readable side as well, wherever in the message it came.
-      if ((stream.rstCode ?? constants.NGHTTP2_NO_ERROR) !== constants.NGHTTP2_NO_ERROR) return reject(callerLeft());
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length));
-    });
-    stream.once("close", () => {
-      watch.stop();
-      reject(callerLeft());
-    });
+      const isReset = (stream.rstCode ?? constants.NGHTTP2_NO_ERROR) !== constants.NGHTTP2_NO_ERROR;
+      settle(() => (isReset ? reject(callerLeft()) : resolve()));
+    };
+    const onClose = (): void => settle(() => reject(callerLeft()));
+    stream.on("data", onData);
+    stream.once("end", onEnd);
+    stream.once("close", onClose);
   });
 }
 
-interface SilenceWatch {
-  heard(): void;
-  stop(): void;
+function take(chunk: Buffer, body: GrowingBody): void {
+  const before = body.length;
+  if (before + chunk.length > REQUEST_BYTES_MAX + PREFIX_BYTES) throw tooLarge();
+  body.append(chunk);
+  if (before >= PREFIX_BYTES || body.length < PREFIX_BYTES) return;
+  const announcedBytes = lengthOf(body.bytes);
+  if (announcedBytes > REQUEST_BYTES_MAX) throw tooLarge();
+  body.expect(PREFIX_BYTES + announcedBytes);
 }
 
-/** Calls `onSilence` once when nothing was heard for the limit. Hearing costs no timer, because large bodies come in thousands of pieces. */
-function watchSilence(clock: Clock, onSilence: () => void): SilenceWatch {
-  let heardMs = clock.nowMs();
+/** Calls `onLate` once when the deadline passed or the caller sends too slowly. Looks rarely, because large bodies come in thousands of pieces. */
+function watchPace(
+  body: GrowingBody,
+  { clock, timeoutMs }: ReadRequestOptions,
+  onLate: (error: DroverError) => void,
+): { stop(): void } {
+  const startMs = clock.nowMs();
+  const deadlineMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Math.max(hopDeadlineMs(timeoutMs), 0);
   const look = (): void => {
-    const leftMs = heardMs + SILENCE_LIMIT_MS - clock.nowMs();
-    if (leftMs > 0) timer = clock.after(leftMs, look);
-    else onSilence();
+    const elapsedMs = clock.nowMs() - startMs;
+    const patienceMs = PATIENCE_MS + body.length / SLOWEST_BYTES_PER_MS;
+    if (elapsedMs >= deadlineMs) return onLate(deadlinePassed(elapsedMs, body.length));
+    if (elapsedMs >= patienceMs) return onLate(tooSlow(elapsedMs, body.length));
+    timer = clock.after(Math.min(deadlineMs, patienceMs) - elapsedMs, look);
   };
-  let timer: Timer = clock.after(SILENCE_LIMIT_MS, look);
-  return {
-    heard: () => {
-      heardMs = clock.nowMs();
-    },
-    stop: () => timer.cancel(),
-  };
+  let timer: Timer = clock.after(Math.min(deadlineMs, PATIENCE_MS), look);
+  return { stop: () => timer.cancel() };
 }
 
-async function unwrap(raw: Buffer, encoding: Encoding, held: HeldBytes): Promise<Uint8Array> {
+/** Throws unless `raw` is exactly one message. */
+function isCompressed(raw: Uint8Array, encoding: Encoding): boolean {
   if (raw.length < PREFIX_BYTES) throw new DroverError("malformed_request", "The call has no request message.");
-  const flag = raw[0];
-  const length = raw.readUInt32BE(1);
-  if (length > REQUEST_BYTES_MAX) throw tooLarge();
+  const length = lengthOf(raw);
   if (raw.length !== PREFIX_BYTES + length) {
     throw new DroverError(
       "malformed_request",
       `The request must be one message of ${length} bytes, but ${raw.length - PREFIX_BYTES} came.`,
     );
   }
-  if (flag === 0) return raw;
-  if (flag !== 1 || encoding === "identity") {
-    throw new DroverError(
-      "malformed_request",
-      "The request message is marked as compressed, but grpc-encoding does not say how.",
-    );
-  }
-  return frame(await inflateBounded(raw.subarray(PREFIX_BYTES)), held);
+  if (raw[0] === 0) return false;
+  if (raw[0] === 1 && encoding !== "identity") return true;
+  throw new DroverError(
+    "malformed_request",
+    "The request message is marked as compressed, but grpc-encoding does not say how.",
+  );
 }
 
-async function inflateBounded(compressed: Uint8Array): Promise<Buffer> {
+/** Piece by piece, each counted before the next: a bomb is refused when it exceeds a limit, not after it has gone off. */
+async function inflate(compressed: Uint8Array, bodies: ByteBudget): Promise<RequestBody> {
+  const inflated = new GrowingBody(bodies);
   try {
-    return await inflate(compressed, { maxOutputLength: REQUEST_BYTES_MAX });
+    inflated.append(Buffer.alloc(PREFIX_BYTES));
+    const gunzip = createGunzip();
+    gunzip.end(compressed);
+    for await (const piece of gunzip as AsyncIterable<Buffer>) {
+      if (inflated.length + piece.length > REQUEST_BYTES_MAX + PREFIX_BYTES) throw tooLarge();
+      inflated.append(piece);
+    }
+    new DataView(inflated.bytes.buffer, inflated.bytes.byteOffset).setUint32(1, inflated.length - PREFIX_BYTES);
+    return inflated;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
+    inflated.release();
+    if (error instanceof DroverError) throw error;
     throw new DroverError("malformed_request", "The request message is not valid gzip.", { cause: error });
   }
 }
 
-function frame(message: Buffer, held: HeldBytes): Uint8Array {
-  held.take(message.length);
-  const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, PREFIX_BYTES);
-  return framed;
+function lengthOf(frame: Uint8Array): number {
+  return new DataView(frame.buffer, frame.byteOffset).getUint32(1);
 }
 
 function callerLeft(): DroverError {
@@ -178,14 +164,17 @@ function tooLarge(): DroverError {
   return new DroverError("request_too_large", "The request is over 64 MiB: send smaller or fewer images.");
 }
 
-function silent(receivedBytes: number): DroverError {
+function tooSlow(elapsedMs: number, receivedBytes: number): DroverError {
+  const seconds = Math.round(elapsedMs / 1_000);
   return new DroverError(
     "malformed_request",
-    `The request broke off: after ${receivedBytes} bytes nothing came for ${SILENCE_LIMIT_MS / 1_000} s.`,
+    `The request was not complete after ${seconds} s: ${receivedBytes} bytes came.`,
   );
 }
 
-function noRoom(): DroverError {
-  const message = "This router holds as many bytes of requests as it may: try again, or send smaller images.";
-  return new DroverError("wait_exceeded", message, { retryAfterMs: RETRY_AFTER_MS });
+function deadlinePassed(elapsedMs: number, receivedBytes: number): DroverError {
+  return new DroverError(
+    "deadline_exceeded",
+    `The deadline passed after ${Math.round(elapsedMs)} ms while the request was still coming (${receivedBytes} bytes came).`,
+  );
 }

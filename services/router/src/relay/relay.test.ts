@@ -142,7 +142,7 @@ describe("a relayed stream", () => {
     const { attempt, ...call } = await begin("Chat", CHAT, { "x-own": "1", "trace-bin": "AAEC" });
     expect(Buffer.from(attempt.request.body)).toEqual(CHAT);
     expect(attempt.request.headers).toMatchObject({ "x-own": "1", "trace-bin": "AAEC" });
-    expect(bodies.held).toBe(CHAT.length);
+    expect(bodies.held).toBeGreaterThanOrEqual(CHAT.length);
     attempt.chunk();
     expect(bodies.held).toBe(0);
     attempt.done();

@@ -52,8 +52,8 @@ interface IncomingCall {
   readonly method: DescMethod;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
-  /** When its headers came: the deadline counts from there, not from the end of a long request. */
-  readonly receivedMs: number;
+  /** What is left of it: the deadline counts from the headers, not from the end of a long request. */
+  readonly timeoutMs: number | undefined;
   readonly caller: Http2Caller;
 }
 
@@ -69,8 +69,11 @@ async function relayCall(
   const receivedMs = options.clock.nowMs();
   let body: RequestBody | undefined;
   try {
-    body = await readRequest(stream, headers, options);
-    startCall(options, { id, method, stream, headers, receivedMs, caller }, body);
+    const timeoutMs = readDeadlineMs(headers);
+    body = await readRequest(stream, headers, { ...options, timeoutMs });
+    const readingMs = options.clock.nowMs() - receivedMs;
+    const leftMs = timeoutMs === undefined ? undefined : timeoutMs - readingMs;
+    startCall(options, { id, method, stream, headers, timeoutMs: leftMs, caller }, body);
   } catch (error) {
     body?.release();
     refuse(caller, id, error, options.log);
@@ -78,9 +81,7 @@ async function relayCall(
 }
 
 function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestBody): void {
-  const { id, method, stream, headers, receivedMs, caller } = incoming;
-  const timeoutMs = readDeadlineMs(headers);
-  const readingMs = options.clock.nowMs() - receivedMs;
+  const { id, method, stream, headers, timeoutMs, caller } = incoming;
   const message = decode(method.input, body.bytes.subarray(PREFIX_BYTES));
   const request = readCall({
     id,
@@ -88,7 +89,7 @@ function startCall(options: RelayOptions, incoming: IncomingCall, body: RequestB
     message: message as InferenceRequest,
     metadata: headers,
     body,
-    timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - readingMs,
+    timeoutMs,
     defaultMaxWaitMs: options.maxWaitMs,
   });
   let call: Call | undefined;

@@ -7,6 +7,7 @@ import { DroverError, META, type Metadata } from "@drover/platform";
 /** RFC 9113 8.2.2 and gRPC's own; the transport sets anew what a hop needs. */
 const OF_ONE_HOP: ReadonlySet<string> = new Set([
   "connection",
+  "expect",
   "host",
   "keep-alive",
   "proxy-connection",

@@ -13,7 +13,8 @@ import { brokenStreamError, notGrpcError, unsentRequestError } from "./transport
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 export class AgentAttempt implements Attempt {
-  readonly #request: AttemptRequest;
+  /** Undefined once it was sent: the body is large, and dispatch decides how long it is held. */
+  #request: AttemptRequest | undefined;
   readonly #listener: AttemptListener;
   readonly #scanner = new FrameScanner();
   #stream: ClientHttp2Stream | undefined;
@@ -46,17 +47,20 @@ export class AgentAttempt implements Attempt {
   cancel(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#request = undefined;
     this.#tail = [];
     this.#stream?.close(constants.NGHTTP2_CANCEL);
   }
 
   #start(session: ClientHttp2Session | undefined, error: unknown): void {
-    if (this.#hasEnded) return;
+    const request = this.#request;
+    this.#request = undefined;
+    if (this.#hasEnded || request === undefined) return;
     if (session === undefined) return this.#end({ kind: "broken", error: brokenStreamError({ error }) });
     let stream: ClientHttp2Stream;
     try {
       // Throws on a closed session up to Node 22; from 24 on the stream emits `error` instead.
-      stream = session.request(requestHeaders(this.#request));
+      stream = session.request(requestHeaders(request));
     } catch (cause) {
       return this.#end({ kind: "broken", error: unsentRequestError(cause) });
     }
@@ -73,7 +77,7 @@ export class AgentAttempt implements Attempt {
     stream.on("end", () => this.#onReadEnd());
     stream.on("close", () => this.#end({ kind: "broken", error: this.#brokenError() }));
     if (this.#isPaused) stream.pause();
-    stream.end(this.#request.body);
+    stream.end(request.body);
   }
 
   #onResponse(headers: IncomingHttpHeaders, flags: number): void {

@@ -2,11 +2,13 @@
  * `npm run bench -- NAME [--json]`: runs one benchmark and prints its figures. The exit code says whether it ran, not
  * whether goals were met: machines differ, and a missed goal is for people to judge.
  */
+import { benchCancel } from "./cancel.ts";
 import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
 import { benchRelay } from "./relay/relay-bench.ts";
 
 const BENCHES: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<readonly Figure[]> }>> = {
+  cancel: { about: "from a caller's leaving to Ollama's closed socket", run: benchCancel },
   pick: { about: "time to choose a node, by size of the fleet", run: benchPick },
   relay: { about: "the router against a bare relay and a direct call: CPU and added time", run: benchRelay },
 };

@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Figure, median, quantile } from "../figure.ts";
+import { cpuMs, type Program, startNginx, startProgram } from "../processes.ts";
 import { type Load, runLoad } from "./load.ts";
-import { cpuMs, type Program, startNginx, startProgram } from "./processes.ts";
 
 const ROUNDS = 3;
 const PACED = { streams: 400, atOnce: 200, chunks: 50, paceMs: 20 };

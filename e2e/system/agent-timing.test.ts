@@ -4,7 +4,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { createSimOllama, type SimOllama } from "@drover/sim-ollama";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type DroverProcess, startDrover } from "../src/drover-process.ts";
 
 const PREFILL_TOKENS_PER_SECOND = 500;
@@ -63,5 +63,29 @@ describe("an agent that learns", () => {
     expect(rates?.msPerToken[0]).toBeGreaterThan(0.8 * (1_000 / TOKENS_PER_SECOND));
     expect(rates?.msPerToken[0]).toBeLessThan(2 * (1_000 / TOKENS_PER_SECOND));
     expect(Number(rates?.loadTime?.nanos)).toBeGreaterThan(290e6);
+  });
+
+  test("sends nothing into a prompt that Ollama still reads for a caller that left, and sends it when that ends", async () => {
+    ollama.clearRequests();
+    const sent = () => ollama.requests().filter(({ path }) => path === "/api/generate");
+    const leave = new AbortController();
+    const left = generate(promptOf(1_000), { signal: leave.signal });
+    await vi.waitFor(() => expect(sent()[0]?.phase).toBe("prefill"));
+    const startedAtMs = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    leave.abort();
+    expect(await left).toBe("Canceled");
+    const next = generate(promptOf(5));
+    await vi.waitFor(async () => expect((await operator.getStatus({})).load).toMatchObject({ active: 1, queued: 1 }));
+    expect(sent().map(({ end }) => end?.how)).toEqual(["client-closed"]);
+    await vi.waitFor(() => expect(sent()).toHaveLength(2), { timeout: 10_000, interval: 5 });
+    const cooledMs = performance.now() - startedAtMs;
+    expect(await next).toBe("OK");
+    // Its own prefill and 20 tokens are 0.2 s: it did not wait inside of Ollama.
+    const ranMs = sent()[1]?.end?.afterMs ?? Number.POSITIVE_INFINITY;
+    expect(ranMs).toBeLessThan(700);
+    expect(cooledMs).toBeGreaterThan(1_500);
+    expect(cooledMs).toBeLessThan(5_000);
+    expect((await operator.getStatus({})).load).toMatchObject({ active: 0, queued: 0 });
   });
 });

@@ -1,6 +1,6 @@
 /** Embed: waits for a slot, asks Ollama once, answers with all vectors together. */
 import type { HandlerContext } from "@connectrpc/connect";
-import { DroverError } from "@drover/platform";
+import { DroverError, type EndingKind } from "@drover/platform";
 import type { EmbedRequest, EmbedResponse } from "@drover/proto/drover/inference/v1/inference_pb";
 import { embedCounts, type OllamaCounts } from "../ollama/ollama-counts.ts";
 import { type EmbedAnswer, embedOnce } from "../ollama/ollama-embed.ts";
@@ -32,6 +32,8 @@ export async function embedCall(
       promptBytes: wholeBody.length,
     });
     const slot = await entry.slot;
+    if (call.scope.signal.aborted) slot.release();
+    call.scope.signal.throwIfAborted();
     call.scope.times.granted();
     const isUnloading = isUnloadWanted && !slot.isShared();
     const answer = await holding(slot, isUnloading, () =>
@@ -50,24 +52,33 @@ export async function embedCall(
 function ask(call: InferenceCall, body: string): Promise<EmbedAnswer> {
   const { client, limits, node } = call.deps;
   const { signal } = call.scope;
-  signal.throwIfAborted();
   const timeoutMs = limits.firstTokenTimeoutMs;
   return embedOnce(client, { node: node.name, model: call.subject.model, body, timeoutMs, signal });
 }
+
+/** The ways in which we close Ollama's socket before it has answered. */
+const ENDED_BY_US: ReadonlySet<EndingKind> = new Set([
+  "cancelled",
+  "deadline_exceeded",
+  "first_token_timeout",
+  "node_draining",
+]);
 
 /** Gives the slot back when Ollama is no longer busy with `work`, however it ended. */
 async function holding(slot: Slot, isUnloading: boolean, work: () => Promise<EmbedAnswer>): Promise<EmbedAnswer> {
   let isRunnerGone = isUnloading;
   let counts: OllamaCounts | undefined;
+  let isCut = false;
   try {
     const answer = await work();
     counts = embedCounts(answer.object);
     return answer;
   } catch (error) {
-    isRunnerGone ||=
-      error instanceof DroverError && (error.kind === "runner_crashed" || error.kind === "ollama_unreachable");
+    const kind = error instanceof DroverError ? error.kind : undefined;
+    isRunnerGone ||= kind === "runner_crashed" || kind === "ollama_unreachable";
+    isCut = kind !== undefined && ENDED_BY_US.has(kind);
     throw error;
   } finally {
-    slot.release({ isRunnerGone, counts });
+    slot.release({ isRunnerGone, counts, isCut });
   }
 }

@@ -90,7 +90,7 @@ async function startWhenGranted(call: InferenceCall, plan: StreamPlan, entry: Qu
   const free = (error: DroverError | undefined): void => {
     withdraw();
     const isCrashed = error?.kind === "runner_crashed" || error?.kind === "ollama_unreachable";
-    slot.release({ isRunnerGone: isUnloading || isCrashed, counts: stream.counts });
+    slot.release({ isRunnerGone: isUnloading || isCrashed, counts: stream.counts, isCut: stream.isCut });
   };
   stream.closed.then(free).catch((err: unknown) => log.error({ err }, "a slot could not be given back"));
   return { stream, slot };

@@ -42,6 +42,7 @@ export class OllamaStream {
   #firstLineAtMs: number | undefined;
   #failure: DroverError | undefined;
   #counts: OllamaCounts | undefined;
+  #isCut = false;
 
   /** Sends the request at once. */
   constructor(client: OllamaOpener, clock: Clock, limits: StreamLimits, request: StreamRequest) {
@@ -62,6 +63,11 @@ export class OllamaStream {
   /** What Ollama counted; undefined until `done` was read. */
   get counts(): OllamaCounts | undefined {
     return this.#counts;
+  }
+
+  /** Whether we closed the socket before the end of the answer. */
+  get isCut(): boolean {
+    return this.#isCut;
   }
 
   /** Whether the last line, `done`, was read. */
@@ -91,6 +97,7 @@ export class OllamaStream {
       await this.#pump(response.body);
       this.#buffer.end();
     } catch (cause) {
+      this.#isCut = this.#abort.signal.aborted && !this.#reader.isDone;
       // After an abort there is a reason already, and the first one stands. A broken connection after `done` breaks nothing.
       if (!this.#reader.isDone) this.#failure ??= this.#brokenBy(cause);
       if (this.#failure !== undefined) this.#buffer.fail(this.#failure);

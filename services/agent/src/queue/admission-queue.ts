@@ -71,6 +71,7 @@ export class AdmissionQueue {
     this.#deps = deps;
     this.#runners = new RunnerTable(options.slots);
     this.#slots = new Slots({
+      clock: deps.clock,
       onRunnerGone: (record) => this.#runnerGone(record),
       onFree: () => this.#serve(),
     });
@@ -130,11 +131,13 @@ export class AdmissionQueue {
       entry.refuse(reason);
     }
     this.#recheck?.cancel();
+    this.#slots.close();
     this.#deps.onChange();
   }
 
   /** Grants what can be granted, then sees to it that something loads. Runs after every change. */
   #serve(): void {
+    this.#slots.sweep();
     this.#runners.reopen();
     for (const entry of [...this.#waiting]) if (this.#canGrant(entry.record)) this.#grant(entry);
     this.#startLoad();
@@ -175,14 +178,14 @@ export class AdmissionQueue {
     const siblings = this.#runners.loadedSiblings(entry.record);
     const waitsForMs = CLOSE_SIBLING_AFTER_MS - (this.#now() - entry.enteredAtMs);
     for (const sibling of siblings) {
-      const isWanted = sibling.active > 0 || this.#waiting.some((other) => other.record === sibling);
+      const isWanted = isBusy(sibling) || this.#waiting.some((other) => other.record === sibling);
       if (sibling.state.kind === "loaded" && isWanted && waitsForMs > 0) {
         this.#recheck ??= this.#deps.clock.after(waitsForMs, () => this.#serve());
         return false;
       }
       if (sibling.state.kind === "loaded") sibling.state = { kind: "closing", sinceMs: sibling.state.sinceMs };
     }
-    return siblings.every((sibling) => sibling.active === 0);
+    return !siblings.some(isBusy);
   }
 
   #load(record: RunnerRecord): void {
@@ -270,4 +273,9 @@ export class AdmissionQueue {
   #now(): number {
     return this.#deps.clock.nowMs();
   }
+}
+
+/** A cooling slot does not hold Ollama back: its request is gone, so Ollama lets the runner go when it needs the place. */
+function isBusy(record: RunnerRecord): boolean {
+  return record.active > record.cooling;
 }

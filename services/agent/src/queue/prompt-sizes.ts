@@ -35,7 +35,8 @@ export class PromptSizes {
     if (tokens < LEAST_TOKENS || (contextLength > 0 && tokens > 0.9 * contextLength)) return;
     const newest = promptBytes / tokens;
     if (newest < FEWEST_BYTES_PER_TOKEN || newest > MOST_BYTES_PER_TOKEN) return;
-    const usual = this.bytesPerToken(modelKey);
+    // The first measurement of a model is better than any guess.
+    const usual = this.#bytesPerToken.get(modelKey) ?? newest;
     this.#bytesPerToken.set(modelKey, usual + NEWEST_WEIGHT * (newest - usual));
     const oldest = this.#bytesPerToken.size > MAX_MODELS ? this.#bytesPerToken.keys().next().value : undefined;
     if (oldest !== undefined) this.#bytesPerToken.delete(oldest);

@@ -22,8 +22,10 @@ export interface RunnerRecord {
   readonly spec: RunnerSpec;
   readonly slots: number;
   state: RunnerState;
-  /** Slots that are busy. */
+  /** Slots that are busy or cooling. */
   active: number;
+  /** Slots in which Ollama still reads the prompt of a call that is gone. */
+  cooling: number;
   /** Calls in the queue that wait for it. */
   waiting: number;
   /** Outlives the runner: the next load of it is as fast. */
@@ -54,6 +56,7 @@ export class RunnerTable {
       slots: spec.isEmbedding ? 1 : this.#slotsPerRunner,
       state: { kind: "cold" },
       active: 0,
+      cooling: 0,
       waiting: 0,
       rates: new LearnedRates(),
       seen: undefined,
@@ -100,7 +103,7 @@ export class RunnerTable {
       if (state.kind !== "loaded" && state.kind !== "closing") continue;
       const seen = byKey.get(record.spec.modelKey);
       if (seen !== undefined && !wasReplaced(record, seen)) record.seen = seen;
-      else if (record.active === 0 && state.sinceMs < askedAtMs) this.chill(record);
+      else if (record.active === record.cooling && state.sinceMs < askedAtMs) this.chill(record);
     }
     const own = new Set(
       [...this.#records.values()]

@@ -1,8 +1,8 @@
 /**
- * The slots that calls hold, and what Ollama's counts teach when they give them back. Which call gets a slot is decided
- * elsewhere.
+ * The slots that calls hold, what Ollama's counts teach when they give them back, and how long a slot cools after a call that
+ * was cut off. Which call gets a slot is decided elsewhere.
  */
-import { invariant } from "@drover/platform";
+import { type Clock, invariant, type Timer } from "@drover/platform";
 import type { OllamaCounts } from "../ollama/ollama-counts.ts";
 import { PromptSizes } from "./prompt-sizes.ts";
 import type { RunnerRecord } from "./runner-table.ts";
@@ -13,6 +13,8 @@ export interface SlotRelease {
   readonly isRunnerGone?: boolean;
   /** Of a complete answer; undefined when the call ended in another way. */
   readonly counts?: OllamaCounts | undefined;
+  /** Ollama's socket was closed before the end of the answer. Before the first token Ollama reads the prompt to its end. */
+  readonly isCut?: boolean;
 }
 
 /** Room for one running call. */
@@ -28,6 +30,7 @@ export interface Slot {
 }
 
 export interface SlotsDeps {
+  readonly clock: Clock;
   /** The runner of a call is no longer in Ollama's memory. */
   readonly onRunnerGone: (record: RunnerRecord) => void;
   /** A slot is free. */
@@ -39,14 +42,35 @@ interface Running {
   readonly record: RunnerRecord;
   /** Undefined when it is no measure of the prompt: there are images. */
   readonly promptBytes: number | undefined;
+  readonly startedAtMs: number;
   /** How many others ran when its first token came; undefined before. */
   othersAtFirstToken: number | undefined;
   isReleased: boolean;
 }
 
+/** A slot in which Ollama still reads the prompt of a call that is gone: llm/server.go stops only at the first token. */
+interface Cooling {
+  readonly record: RunnerRecord;
+  readonly promptTokens: number;
+  readonly sinceMs: number;
+  readonly timer: Timer;
+}
+
+/** While nothing is learned: a small model on a few cores. */
+const PRIOR_PREFILL_TOKENS_PER_SECOND = 100;
+
+/** The longest that a slot cools on a guess, and on a speed that was learned. */
+const LONGEST_GUESSED_COOLING_MS = 90_000;
+const LONGEST_COOLING_MS = 300_000;
+
+/** A prompt with images; Ollama itself takes 768 tokens for each. */
+const PRIOR_PROMPT_TOKENS = 2_048;
+
 export class Slots {
   readonly #deps: SlotsDeps;
   readonly #sizes = new PromptSizes();
+  /** At most as many as there are slots. */
+  readonly #cooling = new Set<Cooling>();
   #active = 0;
 
   constructor(deps: SlotsDeps) {
@@ -60,28 +84,103 @@ export class Slots {
 
   /** Takes a slot of `record`, which has a free one. `promptBytes` undefined: the request's length does not tell its tokens. */
   take(record: RunnerRecord, promptBytes: number | undefined): Slot {
-    const running: Running = { record, promptBytes, othersAtFirstToken: undefined, isReleased: false };
+    const startedAtMs = this.#deps.clock.nowMs();
+    const running: Running = { record, promptBytes, startedAtMs, othersAtFirstToken: undefined, isReleased: false };
     record.active++;
     this.#active++;
     return {
       contextLength: () => record.seen?.contextLength ?? 0,
-      isShared: () => record.active > 1 || record.waiting > 0,
-      firstToken: () => {
-        running.othersAtFirstToken ??= record.active - 1;
-      },
+      isShared: () => record.active - record.cooling > 1 || record.waiting > 0,
+      firstToken: () => this.#firstToken(running),
       release: (release = {}) => this.#release(running, release),
     };
   }
 
-  #release(running: Running, { isRunnerGone = false, counts }: SlotRelease): void {
+  /** Frees the cooling slots of runners that are no longer in memory. Tells nobody: who calls it looks for free slots next. */
+  sweep(): void {
+    for (const cooling of this.#cooling) {
+      const { kind } = cooling.record.state;
+      if (kind !== "loaded" && kind !== "closing") this.#cooled(cooling);
+    }
+  }
+
+  /** Leaves no timer behind. */
+  close(): void {
+    for (const cooling of this.#cooling) this.#cooled(cooling);
+  }
+
+  #firstToken(running: Running): void {
+    if (running.othersAtFirstToken !== undefined) return;
+    running.othersAtFirstToken = running.record.active - 1;
+    const freed = [...this.#cooling].filter((cooling) => this.#isProvedBy(running, cooling));
+    for (const cooling of freed) this.#cooled(cooling);
+    if (freed.length > 0) this.#deps.onFree();
+  }
+
+  /**
+   * A prompt that began later and is no shorter was read, so the other one was too: Ollama gives each an equal part of its
+   * batches. A shorter one proves nothing.
+   */
+  #isProvedBy(running: Running, cooling: Cooling): boolean {
+    const isLater = running.record === cooling.record && running.startedAtMs >= cooling.sinceMs;
+    return isLater && this.#promptTokens(running) >= cooling.promptTokens;
+  }
+
+  #release(running: Running, { isRunnerGone = false, counts, isCut = false }: SlotRelease): void {
     invariant(!running.isReleased, "a slot was released twice");
     running.isReleased = true;
     const { record } = running;
     if (counts !== undefined) this.#learn(running, counts);
+    if (isRunnerGone) this.#deps.onRunnerGone(record);
+    const restMs = isCut && running.othersAtFirstToken === undefined ? this.#prefillLeftMs(running) : 0;
+    if (restMs > 0) this.#cool(running, restMs);
+    else this.#free(record);
+    this.#deps.onFree();
+  }
+
+  #cool(running: Running, restMs: number): void {
+    const { clock, onFree } = this.#deps;
+    const { record } = running;
+    record.cooling++;
+    const cooling: Cooling = {
+      record,
+      promptTokens: this.#promptTokens(running),
+      sinceMs: clock.nowMs(),
+      timer: clock.after(restMs, () => {
+        this.#cooled(cooling);
+        onFree();
+      }),
+    };
+    this.#cooling.add(cooling);
+  }
+
+  #cooled(cooling: Cooling): void {
+    cooling.timer.cancel();
+    this.#cooling.delete(cooling);
+    cooling.record.cooling--;
+    this.#free(cooling.record);
+  }
+
+  #free(record: RunnerRecord): void {
     record.active--;
     this.#active--;
-    if (isRunnerGone) this.#deps.onRunnerGone(record);
-    this.#deps.onFree();
+  }
+
+  /** How long Ollama goes on reading the prompt. */
+  #prefillLeftMs(running: Running): number {
+    const { promptMsPerToken } = running.record.rates;
+    const usualMs = promptMsPerToken ?? 1_000 / PRIOR_PREFILL_TOKENS_PER_SECOND;
+    const longestMs = promptMsPerToken === undefined ? LONGEST_GUESSED_COOLING_MS : LONGEST_COOLING_MS;
+    const readMs = this.#deps.clock.nowMs() - running.startedAtMs;
+    return Math.min(this.#promptTokens(running) * usualMs - readMs, longestMs);
+  }
+
+  /** What does not fit into the context is never read. */
+  #promptTokens({ record, promptBytes }: Running): number {
+    const { spec, seen } = record;
+    const tokens =
+      promptBytes === undefined ? PRIOR_PROMPT_TOKENS : this.#sizes.estimateTokens(spec.modelKey, promptBytes);
+    return Math.min(tokens, seen?.contextLength || tokens);
   }
 
   #learn({ record, promptBytes, othersAtFirstToken }: Running, counts: OllamaCounts): void {

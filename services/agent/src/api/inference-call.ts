@@ -3,7 +3,7 @@
  * between Generate, Chat and Embed comes in as a plan.
  */
 import type { HandlerContext } from "@connectrpc/connect";
-import { type Clock, DroverError, type Logger, META, reasonOf, toConnectError } from "@drover/platform";
+import { type Clock, DroverError, type Logger, META, toConnectError } from "@drover/platform";
 import type { ModelDirectory } from "../models/model-directory.ts";
 import type { OllamaWatch } from "../models/ollama-watch.ts";
 import type { OllamaClient } from "../ollama/ollama-client.ts";
@@ -14,6 +14,7 @@ import { runnerSpec } from "../queue/runner-key.ts";
 import type { AttachedRouters } from "../status/attached-routers.ts";
 import type { NodeCondition } from "../status/node-condition.ts";
 import { type CallIdentity, CallScope, readIdentity } from "./call-scope.ts";
+import { loggedError } from "./logged-error.ts";
 import { type Capability, checkCapabilities } from "./required-capabilities.ts";
 
 export interface InferenceDeps {
@@ -181,14 +182,8 @@ export class InferenceCall {
       totalMs: Math.round(times.totalMs),
     };
     if (error === undefined) return this.deps.log.info({ ...fields, status: "OK" }, "call");
-    const reason = error instanceof DroverError ? reasonOf(error.kind) : "INTERNAL";
-    const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : undefined;
-    this.deps.log.info({ ...fields, status: reason, message: messageOf(error), cause }, "call");
+    this.deps.log.info({ ...fields, ...loggedError(error) }, "call");
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Names are the operator's; headers hold printable ASCII. */

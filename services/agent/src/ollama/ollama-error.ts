@@ -61,7 +61,8 @@ export function classifyOllamaFailure(failure: OllamaFailure): DroverError {
   const message = describe(kind, failure, words);
   return new DroverError(kind, message, {
     facts: { model: failure.model, node: failure.node },
-    cause: new Error(`Ollama answered ${failure.status}: ${words}`),
+    // Causes go to logs, and a refusal may quote the request.
+    ...(kind === "request_rejected" ? {} : { cause: new Error(`Ollama answered ${failure.status}: ${words}`) }),
     ...(kind === "ollama_busy" ? { retryAfterMs: 1_000 } : {}),
   });
 }

@@ -3,6 +3,7 @@
  * spliced in as it was written, and absent fields stay absent, because Ollama tells absent from zero.
  */
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { DroverError } from "@drover/platform";
 import type {
   ChatRequest,
   EmbedRequest,
@@ -19,6 +20,18 @@ import { checkJson, extraMembers, type OllamaOptions, runnerOptionsJson } from "
 /** Ollama keeps durations in 64 bits of nanoseconds, 292 years; this is for ever to anyone. */
 const LONGEST_KEEP_ALIVE_SECONDS = 3_000_000_000;
 
+/** Ollama's names of the fields that both streaming requests have of their own, and of what is the agent's to set. */
+const STREAMING_KEYS = [
+  ...["model", "format", "think", "options", "keep_alive", "truncate", "shift", "stream"],
+  ...["logprobs", "top_logprobs", "_debug_render_only"],
+];
+const GENERATE_KEYS: ReadonlySet<string> = new Set([
+  ...STREAMING_KEYS,
+  ...["prompt", "suffix", "system", "template", "raw", "images", "context"],
+]);
+const CHAT_KEYS: ReadonlySet<string> = new Set([...STREAMING_KEYS, "messages", "tools"]);
+const EMBED_KEYS: ReadonlySet<string> = new Set(["model", "input", "truncate", "dimensions", "options", "keep_alive"]);
+
 /** What is the agent's to decide in a request. */
 export interface BodyChoices {
   /** The caller's options with the agent's defaults, see `ollamaOptions`. */
@@ -28,7 +41,7 @@ export interface BodyChoices {
 }
 
 export function generateBody(request: GenerateRequest, choices: BodyChoices): string {
-  const body = startBody(request.model, request.extraJson);
+  const body = startBody(request, GENERATE_KEYS);
   body.set("prompt", request.prompt);
   body.set("suffix", present(request.suffix));
   body.set("system", present(request.system));
@@ -41,7 +54,7 @@ export function generateBody(request: GenerateRequest, choices: BodyChoices): st
 }
 
 export function chatBody(request: ChatRequest, choices: BodyChoices): string {
-  const body = startBody(request.model, request.extraJson);
+  const body = startBody(request, CHAT_KEYS);
   body.setText("messages", `[${request.messages.map(messageText).join(",")}]`);
   if (request.tools.length > 0) body.setText("tools", `[${request.tools.map(toolText).join(",")}]`);
   addShared(body, request, choices);
@@ -49,7 +62,7 @@ export function chatBody(request: ChatRequest, choices: BodyChoices): string {
 }
 
 export function embedBody(request: EmbedRequest, choices: BodyChoices): string {
-  const body = startBody(request.model, request.extraJson);
+  const body = startBody(request, EMBED_KEYS);
   body.set("input", request.input);
   body.set("truncate", request.truncate);
   body.set("dimensions", request.dimensions);
@@ -73,20 +86,29 @@ export function loadBody(model: string, runnerOptionsText: string, isEmbedding: 
 }
 
 /** The runner that a request needs, as the text of its load-time options. */
-export function runnerOptionsOf(
-  options: OllamaOptions,
-  request: { shift?: boolean | undefined; extraJson: string },
-): string {
-  const extra = extraMembers(request.extraJson, "extra_json").findLast((member) => member.key === "shift");
-  const shift = request.shift ?? (extra === undefined ? undefined : extra.text !== "false");
-  return runnerOptionsJson(options, shift);
+export function runnerOptionsOf(options: OllamaOptions, request: GenerateRequest | ChatRequest | EmbedRequest): string {
+  return runnerOptionsJson(options, "shift" in request ? request.shift : undefined);
 }
 
-/** Further fields first, so that the fields of ours replace them. */
-function startBody(model: string, extraJson: string): JsonObjectWriter {
+/** Throws when a further field would go round one of `ownKeys`, by which queue, runner and keep_alive are decided. */
+function startBody(request: { model: string; extraJson: string }, ownKeys: ReadonlySet<string>): JsonObjectWriter {
   const body = new JsonObjectWriter();
-  for (const { key, text } of extraMembers(extraJson, "extra_json")) body.setText(key, text);
-  return body.set("model", model);
+  for (const { key, text } of extraMembers(request.extraJson, "extra_json")) {
+    const folded = foldCase(key);
+    if (ownKeys.has(folded)) throw notFurther(folded);
+    body.setText(key, text);
+  }
+  return body.set("model", request.model);
+}
+
+/** Ollama finds fields without regard to case (encoding/json of Go). By way of upper case, for the long s. */
+function foldCase(key: string): string {
+  return key.toUpperCase().toLowerCase();
+}
+
+function notFurther(key: string): DroverError {
+  const message = `The field extra_json must not hold "${key}": the request has its own place for it, or the agent sets it.`;
+  return new DroverError("malformed_request", message, { facts: { field: `extra_json.${key}` } });
 }
 
 interface SharedFields {

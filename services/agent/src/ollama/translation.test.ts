@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 /** Carries every field that Ollama's API has (api/types.go) through the translation, one row per field. */
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { DroverError } from "@drover/platform";
@@ -185,11 +186,30 @@ describe("requests on their way to Ollama", () => {
     expect(generate({ keepAlive: { seconds: 315_576_000_000n } })).toContain('"keep_alive":3000000000');
   });
 
-  test("fields of ours win over further fields, and nobody turns the stream off", () => {
-    const body = JSON.parse(
-      generate({ prompt: "p", extraJson: '{"model":"other","prompt":"q","stream":false,"keep_alive":"1m"}' }),
-    );
-    expect(body).toEqual({ model: "m", prompt: "p", stream: true, keep_alive: "1m" });
+  test.each<[string, string, (extraJson: string) => string]>([
+    ["keep_alive", '{"x":1,"keep_alive":0}', (extraJson) => generate({ extraJson })],
+    ["options", '{"options":{"num_ctx":131072}}', (extraJson) => chat({ extraJson })],
+    ["stream", '{"stream":false}', (extraJson) => generate({ extraJson })],
+    ["model", '{"model":null}', (extraJson) => embed({ extraJson })],
+    ["shift", '{"shift":false}', (extraJson) => chat({ extraJson })],
+    ["input", '{"input":"x"}', (extraJson) => embed({ extraJson })],
+    ["_debug_render_only", '{"_debug_render_only":true}', (extraJson) => generate({ extraJson })],
+    // Ollama reads keys as Go does: without regard to case, the Kelvin sign and the long s included.
+    ["keep_alive", '{"Keep_Alive":0}', (extraJson) => embed({ extraJson })],
+    ["keep_alive", '{"\u212aeep_alive":0}', (extraJson) => chat({ extraJson })],
+    ["options", '{"option\u017f":{}}', (extraJson) => generate({ extraJson })],
+  ])("a further field does not go round the field of ours: %s in %s", (key, extraJson, write) => {
+    const error = refusalOf(() => write(extraJson));
+    expect(error.kind).toBe("malformed_request");
+    expect(error.message).toContain(`"${key}"`);
+    expect(error.facts).toEqual({ field: `extra_json.${key}` });
+  });
+
+  test("a further field may have the name of another method's field", () => {
+    expect(chat({ extraJson: '{"prompt":"x"}' })).toContain('"prompt":"x"');
+  });
+
+  test("options of ours win over further options", () => {
     const options = generate({ options: { temperature: 0.5, extraOptionsJson: '{"temperature":1,"x":1}' } });
     expect(JSON.parse(options).options).toEqual({ temperature: 0.5, x: 1 });
   });
@@ -224,6 +244,12 @@ describe("requests on their way to Ollama", () => {
     expect(error.facts).toEqual({ field });
   });
 
+  test("what a caller wrote does not go into a log with the error", () => {
+    const error = refusalOf(() => chat({ extraJson: "My password is hunter2" }));
+    expect(inspect(error)).not.toContain("hunter2");
+    expect(error.cause).toBeUndefined();
+  });
+
   test("a schema cannot break out of its place", () => {
     expect(() => chat({ format: { kind: { case: "jsonSchema", value: '{},"model":"other"' } } })).toThrow(DroverError);
   });
@@ -249,9 +275,16 @@ describe("the runner that a request needs", () => {
     expect(runner({ options: { extraOptionsJson: '{"num_ctx":null}' } })).toBe("");
   });
 
+  test("counts every load-time option that comes as a further option", () => {
+    const given =
+      '{"use_mmap":false,"num_thread":1,"num_gpu":2,"num_ctx":3,"num_batch":4,"main_gpu":5,"draft_num_predict":6}';
+    const sorted = Object.entries(JSON.parse(given)).sort(([left], [right]) => (left < right ? -1 : 1));
+    expect(runner({ options: { extraOptionsJson: given } })).toBe(JSON.stringify(Object.fromEntries(sorted)));
+    expect(runner({ options: { numCtx: 9, extraOptionsJson: '{"num_ctx":3}' } })).toBe('{"num_ctx":9}');
+  });
+
   test("is another one without context shift", () => {
     expect(runner({ shift: false })).toBe('{"shift":false}');
-    expect(runner({ extraJson: '{"shift":false}' })).toBe('{"shift":false}');
   });
 
   test("is loaded by an empty prompt, or by no input", () => {

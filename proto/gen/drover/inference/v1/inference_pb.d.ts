@@ -168,7 +168,7 @@ export declare type Options = Message$1<"drover.inference.v1.Options"> & {
   draftNumPredict?: number | undefined;
 
   /**
-   * A JSON object of further options, in Ollama's own names. Fields above win where both are given.
+   * A JSON object of further options, in Ollama's own names. Names of fields above are refused with INVALID_ARGUMENT.
    *
    * @generated from field: string extra_options_json = 30;
    */

@@ -141,6 +141,35 @@ describe("a stream of Ollama", () => {
     expect(await stream.closed).toBeUndefined();
   });
 
+  test("ends with done, and destroys a connection that stays open 1 s later", async () => {
+    const stream = startWithBody();
+    body.line(chunkOf("a"));
+    body.line(DONE);
+    expect(await stream.next()).toMatchObject({ kind: "chunk" });
+    expect(await stream.next()).toMatchObject({ kind: "done" });
+    expect(await stream.next()).toBeUndefined();
+    await clock.advanceAsync(500);
+    // Whatever it still sends buys it no time.
+    body.line(chunkOf("late"));
+    await clock.advanceAsync(499);
+    expect(signal?.aborted).toBe(false);
+    await clock.advanceAsync(1);
+    expect(signal?.aborted).toBe(true);
+    expect(await stream.closed).toBeUndefined();
+    expect(body.isDestroyed).toBe(true);
+    expect(clock.pendingCount).toBe(0);
+  });
+
+  test("is closed after done even when its caller reads nothing", async () => {
+    const stream = startWithBody({ readAheadBytes: 10 });
+    body.send(`${JSON.stringify(chunkOf("a"))}\n${JSON.stringify(DONE)}\n`);
+    await clock.advanceAsync(1_000);
+    expect(await stream.closed).toBeUndefined();
+    expect(await stream.next()).toMatchObject({ kind: "chunk" });
+    expect(await stream.next()).toMatchObject({ kind: "done" });
+    expect(await stream.next()).toBeUndefined();
+  });
+
   test("turns a refusal into its error", async () => {
     const stream = start();
     respond({ kind: "refused", answer: { status: 404, text: '{"error":"model \'m\' not found"}' } });

@@ -29,6 +29,9 @@ export interface StreamRequest extends OllamaErrorContext {
   readonly onFirstLine?: () => void;
 }
 
+/** From `done` until the end of the body, which follows at once. */
+const GRACE_AFTER_DONE_MS = 1_000;
+
 export class OllamaStream {
   /** Resolves when Ollama's socket is no longer used, with the error that ended the stream; the slot is free from then on. */
   readonly closed: Promise<DroverError | undefined>;
@@ -112,6 +115,7 @@ export class OllamaStream {
     const decoder = createNdjsonDecoder(this.#limits.lineLimitBytes);
     for await (const chunk of body) {
       for (const line of decoder.push(chunk)) this.#take(line);
+      if (this.#reader.isDone) continue;
       await this.#waitForRoom();
       if (this.#firstLineAtMs !== undefined) this.#watch(this.#limits.stallTimeoutMs, () => this.#stalled());
     }
@@ -130,6 +134,13 @@ export class OllamaStream {
     if (line.kind === "done") this.#counts = streamCounts(line.object);
     // Characters stand for bytes: close enough for a bound, and free.
     this.#buffer.push(line, text.length);
+    if (line.kind === "done") this.#finish();
+  }
+
+  /** The answer is whole. Ollama may close its side, so that the connection can serve again; the slot does not wait for long. */
+  #finish(): void {
+    this.#buffer.end();
+    this.#watch(GRACE_AFTER_DONE_MS, () => this.#abort.abort());
   }
 
   /** While it waits no watchdog of Ollama's runs: it is our own caller that is slow. */

@@ -14,7 +14,7 @@ import { OllamaClient } from "./ollama/ollama-client.ts";
 import { AdmissionQueue } from "./queue/admission-queue.ts";
 import { createRunnerLoader } from "./queue/runner-loader.ts";
 import { AttachedRouters } from "./status/attached-routers.ts";
-import { buildModelInventory } from "./status/model-inventory.ts";
+import { createModelInventory } from "./status/model-inventory.ts";
 import { NodeCondition } from "./status/node-condition.ts";
 import { buildNodeLoad } from "./status/node-load.ts";
 import { createStatusChanges } from "./status/status-changes.ts";
@@ -113,7 +113,7 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
   const source = {
     identity,
     condition: () => condition.build(),
-    inventory: () => buildModelInventory(directory.list()),
+    inventory: createModelInventory(log, () => directory.list()),
     load: () => buildNodeLoad(queue.snapshot()),
   };
   const routers = new AttachedRouters(() => changes.mark("load"));

@@ -1,8 +1,9 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { NodeLoadSchema, RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { silentLogger } from "@drover/platform";
+import { ModelInventorySchema, NodeLoadSchema, RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { describe, expect, test } from "vitest";
 import { AttachedRouters, MAX_ATTACHED_ROUTERS } from "./attached-routers.ts";
-import { buildModelInventory } from "./model-inventory.ts";
+import { buildModelInventory, createModelInventory, INVENTORY_BYTES, type InstalledModel } from "./model-inventory.ts";
 import { NodeCondition } from "./node-condition.ts";
 import { buildNodeLoad, type RunnerSnapshot } from "./node-load.ts";
 import { createStatusChanges, type StatusPart } from "./status-changes.ts";
@@ -73,6 +74,35 @@ describe("the inventory of a node", () => {
   test("is incomplete until it was read, and complete when there is nothing", () => {
     expect(buildModelInventory(undefined)).toMatchObject({ isComplete: false, models: [] });
     expect(buildModelInventory([])).toMatchObject({ isComplete: true, models: [] });
+  });
+
+  test("fits into a message of Attach however many models there are, and what is left out is logged once", () => {
+    const models = Array.from(
+      { length: 4_096 },
+      (_, i): InstalledModel => ({
+        name: `hf.co/somebody/A-Rather-Long-Model-Name-Instruct-GGUF-${i}:Q4_K_M`,
+        modelKey: String(i),
+        digest: "d".repeat(64),
+        sizeBytes: 123_456_789,
+        capabilities: ["completion", "tools", "thinking", "vision"],
+        contextLength: 131_072,
+        family: "llama",
+        parameterSize: "8.0B",
+        quantizationLevel: "Q4_K_M",
+      }),
+    );
+    const warned: object[] = [];
+    const warn = (fields: object | string): void => {
+      if (typeof fields === "object") warned.push(fields);
+    };
+    const inventory = createModelInventory({ ...silentLogger, warn }, () => models);
+    const built = inventory();
+    const bytes = toBinary(ModelInventorySchema, built).length;
+    expect(bytes).toBeLessThanOrEqual(INVENTORY_BYTES);
+    expect(bytes).toBeGreaterThan(INVENTORY_BYTES * 0.95);
+    expect(built.models.map((model) => model.name)).toEqual(models.slice(0, built.models.length).map((m) => m.name));
+    inventory();
+    expect(warned).toEqual([{ models: 4_096, leftOut: 4_096 - built.models.length }]);
   });
 });
 

@@ -8,7 +8,7 @@ export interface Figure {
   readonly unit: string;
   /** What the same run measured for the thing that it is compared with; undefined where nothing is. */
   readonly baseline?: number;
-  /** What DESIGN 10 asks for, in words of the figure's own unit or as a ratio. */
+  /** What is aimed at, in the figure's own unit or as a ratio. */
   readonly goal?: string;
   /** Whether the goal is met; undefined where there is none. */
   readonly ok?: boolean;

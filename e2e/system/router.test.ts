@@ -283,7 +283,7 @@ describe("a router with two nodes", () => {
   it("sends nothing to a drained node until it resumes", async () => {
     const grpc = await startRouter();
     const { node } = await grpc.unary(drainNode, { node: "a", reason: "new fan" });
-    expect([node?.availability, node?.detail]).toEqual([5, "new fan"]);
+    expect([node?.availability, node?.detail]).toEqual([5, "draining: new fan"]);
     for (let round = 0; round < 4; round++) {
       const { trailers } = await grpc.stream(chat, say());
       expect(trailers.get("drover-node")).toEqual(["b"]);
@@ -408,8 +408,8 @@ describe("a router without nodes", () => {
     const grpc = caller(router.address);
     const { error } = await grpc.stream(chat, say());
     expect([error?.code, error?.details]).toEqual([
-      status.NOT_FOUND,
-      expect.stringContaining("2 nodes have never answered"),
+      status.UNAVAILABLE,
+      expect.stringContaining("None of the 2 nodes answers"),
     ]);
     await vi.waitUntil(
       async () => (await nodesOf(grpc)).every((node) => node.detail.includes("no Drover agent answers")),
@@ -425,11 +425,12 @@ describe("a router without nodes", () => {
     const tookMs = performance.now() - startMs;
     expect([tookMs > 3_500, tookMs < 6_500]).toEqual([true, true]);
     expect([error?.code, error?.details]).toEqual([
-      status.NOT_FOUND,
-      expect.stringContaining("1 node has never answered"),
+      status.UNAVAILABLE,
+      expect.stringContaining("is drover-agent running there?"),
     ]);
     const again = performance.now();
-    expect((await grpc.stream(chat, say())).error?.code).toBe(status.NOT_FOUND);
+    const impatient = { metadata: { "drover-max-wait-ms": "0" } };
+    expect((await grpc.stream(chat, say(), impatient)).error?.code).toBe(status.UNAVAILABLE);
     expect(performance.now() - again).toBeLessThan(500);
     expect((await nodesOf(grpc))[0]).toMatchObject({ availability: 3, endpoint: "127.0.0.1:1" });
     expect((await grpc.unary(listModels, {})).models).toEqual([]);

@@ -355,7 +355,7 @@ describe("RouterService", () => {
     const router = await startRouter("--nodes", `${one.address},${two.address}`);
     await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.load !== undefined));
     const { node } = await router.fleet.drainNode({ node: "one", reason: "new fan" });
-    expect(node).toMatchObject({ availability: NodeAvailability.DRAINING, detail: "new fan" });
+    expect(node).toMatchObject({ availability: NodeAvailability.DRAINING, detail: "draining: new fan" });
     for (let round = 0; round < 3; round++) await textOf(router, "llama3.2:1b");
     expect([one.calls, two.calls]).toEqual([0, 3]);
     const resumed = await router.fleet.resumeNode({ node: "one" });

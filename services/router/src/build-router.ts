@@ -107,7 +107,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
       reflectionRoutes(SERVICES)(router);
     },
   });
-  stopListenerWith(lifecycle, listener);
+  stopListenerWith(surroundings, listener, dispatcher);
   lifecycle.onStop("health", () => health.shutdown());
   fleet.onChange(tellHealth);
   tellHealth();
@@ -158,7 +158,13 @@ function buildDataPath(
 }
 
 /** Running calls first get their time; what is left then is cut off. */
-function stopListenerWith(lifecycle: Lifecycle, listener: Listener): void {
+function stopListenerWith({ lifecycle, log }: RouterSurroundings, listener: Listener, dispatcher: Dispatcher): void {
   lifecycle.onStop("connections of callers", () => listener.destroy());
-  lifecycle.onStop("running calls", () => listener.drain(), { timeoutMs: DRAIN_LIMIT_MS });
+  const drain = (): Promise<void> => {
+    const { activeCalls: calls } = dispatcher;
+    if (calls > 0)
+      log.info({ calls, limitMs: DRAIN_LIMIT_MS }, "stopping: running calls may end; a second signal ends them now");
+    return listener.drain();
+  };
+  lifecycle.onStop("running calls", drain, { timeoutMs: DRAIN_LIMIT_MS });
 }

@@ -18,6 +18,7 @@ await runProgram({
     const nodes = config.nodes.length;
     const { address, opsAddress } = router;
     log.info({ address, opsAddress, nodes, policy: config.policy }, "router ready");
+    if (nodes === 0) log.warn({}, "no nodes are configured, so no call can be answered: give them with --nodes");
     return { address, opsAddress };
   },
 });

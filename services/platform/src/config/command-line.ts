@@ -44,11 +44,10 @@ function createCommand(definition: ProgramDescription, options: readonly Option<
     .helpOption("-h, --help", "print this")
     .exitOverride();
   for (const each of options) command.addOption(toCommander(each));
+  const hasFile = options.some((each) => each.flag === "config");
+  const order = `Flags win over the environment (DROVER_*)${hasFile ? ", the environment over the file of --config" : ""}.`;
   const examples = definition.examples.map((example) => `  ${example}`).join("\n");
-  return command.addHelpText(
-    "after",
-    `\nFlags win over the environment (DROVER_*), the environment over the file of --config.\n\nExamples:\n${examples}`,
-  );
+  return command.addHelpText("after", `\n${order}\n\nExamples:\n${examples}`);
 }
 
 function toCommander(each: Option<unknown>): CommanderOption {

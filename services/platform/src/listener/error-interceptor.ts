@@ -2,7 +2,8 @@
  * Turns whatever a handler throws into the error that callers see, with the call's id. The outermost interceptor, so that every
  * handler may simply throw a DroverError.
  */
-import { ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
+import { DroverError } from "../drover-error.ts";
 import { toConnectError } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
@@ -13,6 +14,8 @@ export function createErrorInterceptor(log: Logger): Interceptor {
   return (next) => async (request) => {
     const callId = callIdOf(request.contextValues);
     const translate = (error: unknown): ConnectError => {
+      // Nobody is left to tell, and nothing to look into: grpcurl leaves its reflection stream like that each time.
+      if (isCallerGone(error, request.signal)) return new ConnectError("The caller left.", Code.Canceled);
       const refusal = error instanceof ConnectError ? asRefusal(error) : undefined;
       const translated = toConnectError(refusal ?? error, { callId, log });
       if (callId !== "" && !translated.metadata.has(META.call)) translated.metadata.set(META.call, callId);
@@ -26,6 +29,12 @@ export function createErrorInterceptor(log: Logger): Interceptor {
       throw translate(error);
     }
   };
+}
+
+function isCallerGone(error: unknown, signal: AbortSignal): boolean {
+  if (error instanceof ConnectError || error instanceof DroverError) return false;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ERR_STREAM_PREMATURE_CLOSE" || (signal.aborted && error === signal.reason);
 }
 
 async function* translated<T extends StreamResponse["message"]>(

@@ -29,6 +29,7 @@ export function verdictWithoutCandidate(
   if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
   const pending = pendingEndpoints(snapshot, request.nowMs);
   if (!snapshot.isDiscovered || pending.length > 0) return wait(notReady(profile, pending.length, snapshot));
+  if (snapshot.nodes.length === 0 && snapshot.members.length > 0) return wait(noneAnswers(profile, snapshot));
   if (profile.node !== undefined) {
     const problem = directNodeProblem(profile, profile.node, snapshot.nodes);
     if (problem !== undefined) return refuse(problem);
@@ -61,6 +62,18 @@ function groupNodes(eligibility: Eligibility): Record<Exclusion, NodeView[]> {
   };
   for (const { node, exclusion } of eligibility.excluded) groups[exclusion].push(node);
   return groups;
+}
+
+/** Nothing is known of the models of a fleet that never answered: it would be wrong to say that nobody has this one. */
+function noneAnswers(profile: CallProfile, { members }: FleetSnapshot): DroverError {
+  const failures = new Set(members.map(({ link }) => (link.kind === "connecting" ? link.failure : "")));
+  const why = listed([...failures].filter((failure) => failure !== ""));
+  const who =
+    members.length === 1 ? "The one node of this fleet does not answer" : `None of the ${members.length} nodes answers`;
+  return new DroverError("no_node_available", `${who} (${why}); ListNodes shows each.`, {
+    facts: { model: profile.model },
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }
 
 function unavailable(profile: CallProfile, nodes: readonly NodeView[]): DroverError {
@@ -183,12 +196,9 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
   }
   const parts = [`No node has model "${profile.model}".`];
   const near = nearestModels(profile.model, modelNames(snapshot.nodes));
-  if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
-  parts.push(
-    snapshot.members.length === 0
-      ? "No nodes are configured: start the router with --nodes."
-      : `Run \`ollama pull ${profile.model}\` on a node.`,
-  );
+  if (snapshot.members.length === 0) parts.push("No nodes are configured: start the router with --nodes.");
+  else if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
+  else parts.push(`Run \`ollama pull ${profile.model}\` on a node.`);
   const away = snapshot.nodes.filter((node) => node.availability === "unreachable" || !node.isInventoryComplete);
   const names = away.map((node) => node.name);
   const others = snapshot.members.filter((member) => member.link.kind === "connecting").length;

@@ -86,8 +86,8 @@ describe("a node in the snapshot", () => {
   });
 
   it.each([
-    [{ isDraining: true, drainReason: "new disk", isOllamaReachable: true }, "draining", "new disk"],
-    [{ isDraining: true }, "draining", "it drains"],
+    [{ isDraining: true, drainReason: "new disk", isOllamaReachable: true }, "draining", "draining: new disk"],
+    [{ isDraining: true }, "draining", "draining"],
     [
       { isOllamaReachable: false },
       "ollama-unreachable",

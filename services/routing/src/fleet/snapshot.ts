@@ -105,11 +105,15 @@ function availabilityOf(link: LinkState & { kind: "attached" | "lost" }): [Avail
   if (link.isSilent) return ["unreachable", "its agent has been silent for 3 s"];
   const { condition, inventory, load } = link.known.parts;
   if (condition === undefined || load === undefined) return ["connecting", "its agent has not told its status yet"];
-  if (condition.isDraining) return ["draining", condition.drainReason || "it drains"];
+  if (condition.isDraining) return ["draining", drainDetail(condition.drainReason)];
   if (!condition.isOllamaReachable)
     return ["ollama-unreachable", "its Ollama does not answer: is `ollama serve` running there?"];
   if (inventory?.isComplete !== true) return ["connecting", "its agent has not read Ollama's models yet"];
   return ["available", ""];
+}
+
+function drainDetail(reason: string): string {
+  return reason === "" ? "draining" : `draining: ${reason}`;
 }
 
 /**

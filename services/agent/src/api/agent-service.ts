@@ -1,7 +1,7 @@
 /** AgentService: what routers and operators ask of one machine. */
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { DroverError } from "@drover/platform";
+import { DroverError, peerOf } from "@drover/platform";
 import {
   type AgentService,
   DrainResponseSchema,
@@ -28,7 +28,8 @@ export interface AgentServiceDeps extends AttachDeps {
 export function createAgentService(deps: AgentServiceDeps): ServiceImpl<typeof AgentService> {
   const { condition, source } = deps;
   return {
-    attach: (requests, context) => attach(deps, requests, context.signal),
+    attach: (requests, context) =>
+      attach(deps, requests, { signal: context.signal, address: peerOf(context.values).address }),
     getStatus: () =>
       create(GetStatusResponseSchema, {
         node: source.identity,

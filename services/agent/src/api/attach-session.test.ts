@@ -13,11 +13,12 @@ import {
   NodeLoadSchema,
 } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { beforeEach, describe, expect, test } from "vitest";
-import { AttachedRouters, MAX_ATTACHED_ROUTERS } from "../status/attached-routers.ts";
+import { AttachedRouters, MAX_ROUTERS_PER_ADDRESS } from "../status/attached-routers.ts";
 import { createStatusChanges, type StatusChanges } from "../status/status-changes.ts";
 import { attach } from "./attach-session.ts";
 
 const HELLO = create(AttachRequestSchema, { event: { case: "hello", value: { router: "r", incarnation: "1" } } });
+const ADDRESS = "10.0.0.1";
 const place = (ticket: number): AttachRequest =>
   create(AttachRequestSchema, { event: { case: "place", value: { ticket: new Uint8Array([ticket]) } } });
 
@@ -70,11 +71,10 @@ describe("an Attach stream", () => {
       inventory: () => create(ModelInventorySchema, { isComplete: true }),
       load: () => create(NodeLoadSchema, { queued }),
     };
-    return attach(
-      { clock, log: silentLogger, routers, source, changes, stopSignal: stop.signal },
-      requests,
-      cancel.signal,
-    );
+    return attach({ clock, log: silentLogger, routers, source, changes, stopSignal: stop.signal }, requests, {
+      signal: cancel.signal,
+      address: ADDRESS,
+    });
   }
 
   /** Hello, welcome and the first status. */
@@ -217,9 +217,22 @@ describe("an Attach stream", () => {
   });
 
   test("refuses routers over its limit", async () => {
-    for (let i = 0; i < MAX_ATTACHED_ROUTERS; i++) routers.add("r", String(i));
+    for (let i = 0; i < MAX_ROUTERS_PER_ADDRESS; i++)
+      routers.add({ name: "r", incarnation: `x${i}`, address: ADDRESS });
     requests.send(HELLO);
-    await expect(open().next()).rejects.toThrow(/64 routers/);
+    await expect(open().next()).rejects.toThrow(/64, and 8 from one address/);
+  });
+
+  test("ends when the same router opens a newer one, which goes on", async () => {
+    const older = await opened();
+    const end = older.stream.next();
+    requests = new Requests();
+    const newer = await opened();
+    expect((await end).done).toBe(true);
+    expect(routers.find(older.secret)).toBeUndefined();
+    expect(routers.find(newer.secret)).toBeDefined();
+    changes.mark("load");
+    expect((await later(newer.stream))[0]).toMatchObject({ load: {} });
   });
 
   test("ends a router that sends and does not read", async () => {

@@ -12,7 +12,12 @@ import {
   type Status,
   StatusSchema,
 } from "@drover/proto/drover/agent/v1/agent_pb";
-import { type AttachedRouter, type AttachedRouters, MAX_ATTACHED_ROUTERS } from "../status/attached-routers.ts";
+import {
+  type AttachedRouter,
+  type AttachedRouters,
+  MAX_ATTACHED_ROUTERS,
+  MAX_ROUTERS_PER_ADDRESS,
+} from "../status/attached-routers.ts";
 import type { NodeStatusSource } from "../status/node-status.ts";
 import { STATUS_PARTS, type StatusChanges, type StatusPart } from "../status/status-changes.ts";
 
@@ -24,6 +29,14 @@ export interface AttachDeps {
   readonly changes: StatusChanges;
   /** Aborted when the agent stops: the stream ends after a last status. */
   readonly stopSignal: AbortSignal;
+}
+
+/** The other end of an Attach stream. */
+export interface AttachCaller {
+  /** Aborted when it left. */
+  readonly signal: AbortSignal;
+  /** Its IP address. */
+  readonly address: string;
 }
 
 /** A router that opens the stream says hello with it. */
@@ -40,17 +53,22 @@ const LONGEST_NAME = 256;
 export async function* attach(
   deps: AttachDeps,
   requests: AsyncIterable<AttachRequest>,
-  signal: AbortSignal,
+  caller: AttachCaller,
 ): AsyncGenerator<AttachResponse> {
   const incoming = requests[Symbol.asyncIterator]();
   const hello = await readHello(deps.clock, incoming);
-  const router = deps.routers.add(hello.router.slice(0, LONGEST_NAME), hello.incarnation.slice(0, LONGEST_NAME));
+  const router = deps.routers.add({
+    name: hello.router.slice(0, LONGEST_NAME),
+    incarnation: hello.incarnation.slice(0, LONGEST_NAME),
+    address: caller.address,
+  });
   if (router === undefined) {
-    const message = `${MAX_ATTACHED_ROUTERS} routers are attached to node "${deps.source.identity.name}" already. Stop some of them.`;
+    const limits = `${MAX_ATTACHED_ROUTERS}, and ${MAX_ROUTERS_PER_ADDRESS} from one address`;
+    const message = `Too many routers are attached to node "${deps.source.identity.name}": it takes ${limits}. Stop some of them.`;
     throw new DroverError("queue_full", message);
   }
   const session = new AttachSession(deps, router);
-  const withdraw = [signal, deps.stopSignal].map((each) => onAbort(each, () => session.stop()));
+  const withdraw = [caller.signal, deps.stopSignal, router.replaced].map((each) => onAbort(each, () => session.stop()));
   deps.log.info({ router: router.name }, "a router attached");
   session.readOn(incoming);
   try {

@@ -94,7 +94,7 @@ describe("who sent a call", () => {
 
   test("is a router only with the secret of its Attach stream", () => {
     const routers = new AttachedRouters(() => undefined);
-    const router = routers.add("r", "1");
+    const router = routers.add({ name: "r", incarnation: "1", address: "" });
     const secret = router?.secret ?? "";
     const context = contextOf({ headers: { ...fromRouter, [META.router]: secret } });
     expect(readIdentity(context, routers)).toMatchObject({

@@ -2,7 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { silentLogger } from "@drover/platform";
 import { ModelInventorySchema, NodeLoadSchema, RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { describe, expect, test } from "vitest";
-import { AttachedRouters, MAX_ATTACHED_ROUTERS } from "./attached-routers.ts";
+import { AttachedRouters, MAX_ATTACHED_ROUTERS, MAX_ROUTERS_PER_ADDRESS } from "./attached-routers.ts";
 import { buildModelInventory, createModelInventory, INVENTORY_BYTES, type InstalledModel } from "./model-inventory.ts";
 import { NodeCondition } from "./node-condition.ts";
 import { buildNodeLoad, type RunnerSnapshot } from "./node-load.ts";
@@ -127,10 +127,12 @@ describe("the condition of a node", () => {
 });
 
 describe("attached routers", () => {
+  const hello = (incarnation: string, address = "10.0.0.1") => ({ name: "r", incarnation, address });
+
   test("are found by their secret, which is new for each stream", () => {
     const routers = new AttachedRouters(() => undefined);
-    const first = routers.add("r", "1");
-    const second = routers.add("r", "1");
+    const first = routers.add(hello("1"));
+    const second = routers.add(hello("2"));
     expect(first?.secret).not.toBe(second?.secret);
     expect(routers.find(first?.secret)).toBe(first);
     if (first !== undefined) routers.remove(first);
@@ -140,16 +142,47 @@ describe("attached routers", () => {
 
   test("are at most 64, and one that leaves makes room", () => {
     const routers = new AttachedRouters(() => undefined);
-    const all = Array.from({ length: MAX_ATTACHED_ROUTERS }, (_, i) => routers.add("r", String(i)));
-    expect(routers.add("r", "one too many")).toBeUndefined();
+    const all = Array.from({ length: MAX_ATTACHED_ROUTERS }, (_, i) => routers.add(hello(`${i}`, `10.0.0.${i}`)));
+    expect(routers.add(hello("x", "10.0.1.1"))).toBeUndefined();
     if (all[0] !== undefined) routers.remove(all[0]);
-    expect(routers.add("r", "next")).toBeDefined();
+    expect(routers.add(hello("x", "10.0.1.1"))).toBeDefined();
+  });
+
+  test("are at most 8 from one address, which keeps nobody else out", () => {
+    const routers = new AttachedRouters(() => undefined);
+    const all = Array.from({ length: MAX_ROUTERS_PER_ADDRESS }, (_, i) => routers.add(hello(String(i))));
+    expect(all).not.toContain(undefined);
+    expect(routers.add(hello("one too many"))).toBeUndefined();
+    expect(routers.add(hello("one too many", "10.0.0.2"))).toBeDefined();
+  });
+
+  test("give the place of an older stream to a newer one of the same incarnation and address only", () => {
+    const routers = new AttachedRouters(() => undefined);
+    const all = Array.from({ length: MAX_ROUTERS_PER_ADDRESS }, (_, i) => routers.add(hello(String(i))));
+    const elsewhere = routers.add(hello("0", "10.0.0.2"));
+    const newer = routers.add(hello("0"));
+    expect(routers.find(newer?.secret)).toBe(newer);
+    expect(routers.find(all[0]?.secret)).toBeUndefined();
+    expect([all[0]?.replaced.aborted, all[1]?.replaced.aborted, elsewhere?.replaced.aborted]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    if (all[0] !== undefined) routers.remove(all[0]);
+    expect(routers.find(newer?.secret)).toBe(newer);
+  });
+
+  test("without an incarnation replace nobody", () => {
+    const routers = new AttachedRouters(() => undefined);
+    const first = routers.add(hello(""));
+    routers.add(hello(""));
+    expect(routers.find(first?.secret)).toBe(first);
   });
 
   test("are acknowledged upwards only, and each step is told", () => {
     let told = 0;
     const routers = new AttachedRouters(() => told++);
-    const router = routers.add("r", "1");
+    const router = routers.add(hello("1"));
     if (router === undefined) throw new Error("there is room");
     for (const send of [2, 1, 2, 5]) routers.acknowledge(router, send);
     expect([router.ackedSend, told]).toEqual([5, 2]);

@@ -154,7 +154,8 @@ export declare type Welcome = Message<"drover.agent.v1.Welcome"> & {
 
   /**
    * 128 random bits in hexadecimal, new for each stream. A call whose metadata `drover-router` says it comes from this
-   * router: its drover-call, drover-attempt, drover-send and drover-ticket are believed. Never logged.
+   * router: its drover-call, drover-attempt, drover-send and drover-ticket are believed. Never logged. It separates routers
+   * and authenticates nobody: whoever reaches the agent may attach and gets one.
    *
    * @generated from field: string router_secret = 2;
    */

@@ -100,17 +100,20 @@ describe("SessionPool", () => {
     await until(() => port.sockets.size === 1);
     clock.advance(2_999);
     await quiet(5);
-    expect(clock.pendingCount).toBe(1);
+    // The patience with the connection, and its keep-alive.
+    expect(clock.pendingCount).toBe(2);
     clock.advance(1);
     await expect(asked).rejects.toMatchObject({ code: "ETIMEDOUT" });
     expect(clock.pendingCount).toBe(0);
   });
 
-  it("leaves no timer behind once it is connected", async () => {
+  it("leaves only the keep-alive behind once it is connected, and nothing once it is closed", async () => {
     const clock = new SimClock();
     const node = await openNode();
-    await acquire(createPool(clock), node.endpoint);
-    expect(clock.pendingCount).toBe(0);
+    const session = await acquire(createPool(clock), node.endpoint);
+    expect(clock.pendingCount).toBe(1);
+    session.destroy();
+    await until(() => clock.pendingCount === 0);
   });
 
   it("closes a connection that nobody used for a while", async () => {
@@ -132,6 +135,33 @@ describe("SessionPool", () => {
     node.streams[0]?.end("late");
     await until(() => chunks.length === 1);
     expect(stream.rstCode).toBe(0);
+  });
+
+  it("ends a connection whose machine does not answer pings", async () => {
+    // Empty SETTINGS, then silence: as a machine that lost its power.
+    const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    const mute = await openRawPort((socket) => socket.write(settings));
+    closers.push(() => mute.close());
+    const clock = new SimClock();
+    const session = await acquire(createPool(clock), mute.endpoint);
+    session.on("error", () => undefined);
+    clock.advance(10_000);
+    expect(session.destroyed).toBe(false);
+    clock.advance(10_000);
+    expect(session.destroyed).toBe(true);
+    await until(() => clock.pendingCount === 0);
+  });
+
+  it("keeps a connection whose machine answers them", async () => {
+    const node = await openNode();
+    const clock = new SimClock();
+    const pool = createPool(clock);
+    const session = await acquire(pool, node.endpoint);
+    for (let round = 0; round < 5; round++) {
+      clock.advance(10_000);
+      await quiet(20);
+    }
+    expect(await acquire(pool, node.endpoint)).toBe(session);
   });
 
   it("ends its connections when it is destroyed, and opens none afterwards", async () => {

@@ -1,6 +1,7 @@
 /** What an agent's process learns of time, and does with it, against a simulated Ollama of known speed. */
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { type DroverError, droverErrorFromConnect } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { createSimOllama, type SimOllama } from "@drover/sim-ollama";
@@ -88,4 +89,37 @@ describe("an agent that learns", () => {
     expect(cooledMs).toBeLessThan(5_000);
     expect((await operator.getStatus({})).load).toMatchObject({ active: 0, queued: 0 });
   });
+
+  test("refuses at once what would wait longer than it can, and says when to come back", async () => {
+    ollama.setFaults([{ kind: "slow-first-token", delayMs: 1_500, times: 3 }]);
+    for (let i = 0; i < 3; i++) expect(await generate(promptOf(5))).toBe("OK");
+    const leave = new AbortController();
+    ollama.setFaults([{ kind: "hang", afterChunks: 2, times: 1 }]);
+    const running = generate(promptOf(5), { signal: leave.signal });
+    await vi.waitFor(async () => expect((await operator.getStatus({})).load?.active).toBe(1));
+    const startedAtMs = performance.now();
+    const refused = await refusalOf({ timeoutMs: 400 }, { headers: { "drover-max-wait-ms": "5" } });
+    for (const { kind, retryAfterMs } of refused) {
+      expect(kind).toBe("wait_exceeded");
+      expect(retryAfterMs).toBeGreaterThan(400);
+      expect(retryAfterMs).toBeLessThan(5_000);
+    }
+    expect(performance.now() - startedAtMs).toBeLessThan(400);
+    leave.abort();
+    await running;
+  });
+
+  async function refusalOf(...calls: { timeoutMs?: number; headers?: Record<string, string> }[]) {
+    const errors: DroverError[] = [];
+    for (const options of calls) {
+      try {
+        for await (const _ of inference.generate({ model: "chat", prompt: "x" }, options));
+      } catch (error) {
+        const refusal = droverErrorFromConnect(ConnectError.from(error));
+        if (refusal !== undefined) errors.push(refusal);
+      }
+    }
+    expect(errors).toHaveLength(calls.length);
+    return errors;
+  }
 });

@@ -57,18 +57,23 @@ export class CallScope {
   readonly #context: HandlerContext;
   readonly #subject: string;
   readonly #deadline: Timer | undefined;
+  readonly #clock: Clock;
+  /** Undefined without a deadline. */
+  readonly #endsAtMs: number | undefined;
   #loadMs: () => number = () => 0;
 
   /** `subject` names node and model in messages. */
   constructor(context: HandlerContext, clock: Clock, subject: string) {
     this.#context = context;
     this.#subject = subject;
+    this.#clock = clock;
     this.times = new CallTimes(clock, () => this.#loadMs());
     if (context.signal.aborted) this.#abortedByConnect();
     else context.signal.addEventListener("abort", this.#abortedByConnect, { once: true });
     const givenMs = context.timeoutMs();
     if (givenMs === undefined) return;
     const ownMs = hopDeadlineMs(givenMs);
+    this.#endsAtMs = clock.nowMs() + ownMs;
     if (ownMs < 1) this.abort(this.#deadlineExceeded());
     else this.#deadline = clock.after(ownMs, () => this.abort(this.#deadlineExceeded()));
   }
@@ -76,6 +81,11 @@ export class CallScope {
   /** Aborts with a DroverError when the call must end now. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Until the deadline, in milliseconds; infinite without one. */
+  get leftMs(): number {
+    return this.#endsAtMs === undefined ? Number.POSITIVE_INFINITY : this.#endsAtMs - this.#clock.nowMs();
   }
 
   /** Where the load time of the wait for a slot is read from. */

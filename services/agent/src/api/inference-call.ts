@@ -9,7 +9,8 @@ import type { OllamaWatch } from "../models/ollama-watch.ts";
 import type { OllamaClient } from "../ollama/ollama-client.ts";
 import { ollamaUnreachable } from "../ollama/ollama-error.ts";
 import type { StreamLimits } from "../ollama/ollama-stream.ts";
-import type { AdmissionQueue, QueueEntry } from "../queue/admission-queue.ts";
+import type { AdmissionQueue } from "../queue/admission-queue.ts";
+import type { EntryStage, QueueEntry } from "../queue/queue-entry.ts";
 import { runnerSpec } from "../queue/runner-key.ts";
 import type { AttachedRouters } from "../status/attached-routers.ts";
 import type { NodeCondition } from "../status/node-condition.ts";
@@ -89,7 +90,10 @@ export class InferenceCall {
       const isEmbedding =
         model.capabilities?.includes("embedding") === true && !model.capabilities.includes("completion");
       const spec = { modelKey: model.modelKey, model: model.name, optionsJson: plan.runnerOptionsJson, isEmbedding };
-      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes, plan.promptBytes);
+      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes, {
+        promptBytes: plan.promptBytes,
+        longestWaitMs: Math.min(this.scope.leftMs, this.identity.maxWaitMs ?? LONGEST_WAIT_MS),
+      });
       this.#holdPlace(entry);
       return entry;
     } finally {
@@ -132,7 +136,7 @@ export class InferenceCall {
     this.scope.measureLoad(() => entry.loadMs());
     const withdraw = this.scope.onAbort((reason) => entry.leave(reason));
     const waitMs = this.identity.maxWaitMs ?? LONGEST_WAIT_MS;
-    const timer = clock.after(waitMs, () => entry.leave(this.#waitExceeded(waitMs)));
+    const timer = clock.after(waitMs, () => entry.leave(this.#waitExceeded(waitMs, entry.stage())));
     const settled = (): void => {
       timer.cancel();
       withdraw();
@@ -140,10 +144,12 @@ export class InferenceCall {
     entry.slot.then(settled, settled);
   }
 
-  #waitExceeded(waitMs: number): DroverError {
+  #waitExceeded(waitMs: number, stage: EntryStage): DroverError {
     const { name } = this.deps.node;
     const message = `The call waited ${waitMs / 1000} s for model "${this.subject.model}" on node "${name}": ${this.scope.times.describe()}.`;
-    return new DroverError("wait_exceeded", message, { facts: { model: this.subject.model, node: name } });
+    const facts = { model: this.subject.model, node: name };
+    const expectedMs = stage.kind === "queued" ? stage.expectedMs : undefined;
+    return new DroverError("wait_exceeded", message, expectedMs ? { facts, retryAfterMs: expectedMs } : { facts });
   }
 
   #checkNode(): void {

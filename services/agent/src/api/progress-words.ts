@@ -3,12 +3,16 @@
 import { create } from "@bufbuild/protobuf";
 import { protoDuration } from "@drover/platform";
 import { type Progress, ProgressSchema } from "@drover/proto/drover/inference/v1/inference_pb";
-import type { EntryStage } from "../queue/admission-queue.ts";
+import type { EntryStage } from "../queue/queue-entry.ts";
 
 export function waitingProgress(stage: EntryStage): Progress {
   switch (stage.kind) {
-    case "queued":
-      return create(ProgressSchema, { kind: { case: "queued", value: { position: stage.ahead } } });
+    case "queued": {
+      const position = stage.ahead;
+      const value =
+        stage.expectedMs === undefined ? { position } : { position, expectedWait: protoDuration(stage.expectedMs) };
+      return create(ProgressSchema, { kind: { case: "queued", value } });
+    }
     case "loading": {
       const elapsed = protoDuration(stage.elapsedMs);
       const value =

@@ -7,7 +7,7 @@ import type { Progress } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { OllamaLine } from "../ollama/ollama-line.ts";
 import { OllamaStream, type StreamRequest } from "../ollama/ollama-stream.ts";
 import type { Origin } from "../ollama/ollama-to-response.ts";
-import type { QueueEntry } from "../queue/admission-queue.ts";
+import type { QueueEntry } from "../queue/queue-entry.ts";
 import type { Slot } from "../queue/slots.ts";
 import { type CallPlan, type CallSubject, InferenceCall, type InferenceDeps } from "./inference-call.ts";
 import { createProgressPacer, type ProgressPacer } from "./progress-pacer.ts";

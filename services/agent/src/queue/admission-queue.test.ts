@@ -1,7 +1,8 @@
 import { DroverError, SimClock } from "@drover/platform";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { LoadedModel } from "../status/node-load.ts";
-import { AdmissionQueue, type QueueEntry } from "./admission-queue.ts";
+import { AdmissionQueue } from "./admission-queue.ts";
+import type { QueueEntry } from "./queue-entry.ts";
 import { type RunnerSpec, runnerSpec } from "./runner-key.ts";
 import type { Slot } from "./slots.ts";
 

@@ -2,8 +2,11 @@
  * Who may use Ollama next. Ollama's own queue is unbounded and hides its order, so calls wait here: one bounded queue for the
  * node, slots per runner, and one load at a time that belongs to nobody's call. It knows neither HTTP nor protobuf.
  */
-import { type Clock, DroverError, type Timer } from "@drover/platform";
+import type { Clock, Timer } from "@drover/platform";
 import type { LoadedModel, LoadSnapshot } from "../status/node-load.ts";
+import { expectedWaitMs } from "./expected-wait.ts";
+import type { EntryFacts, EntryStage, QueueEntry } from "./queue-entry.ts";
+import { queueFull, waitTooLong } from "./refusals.ts";
 import type { RunnerSpec } from "./runner-key.ts";
 import { type RunnerRecord, RunnerTable } from "./runner-table.ts";
 import { type Slot, Slots } from "./slots.ts";
@@ -25,21 +28,6 @@ export interface AdmissionDeps {
   readonly load: (runner: RunnerSpec) => Promise<LoadedModel | undefined>;
   /** Called when anything that `snapshot` shows may have changed. */
   readonly onChange: () => void;
-}
-
-/** Where a waiting call stands. */
-export type EntryStage =
-  | { readonly kind: "queued"; readonly ahead: number }
-  | { readonly kind: "loading"; readonly elapsedMs: number; readonly expectedMs: number | undefined };
-
-export interface QueueEntry {
-  /** Resolves with the slot; rejects with the reason given to `leave`, or when the load failed. */
-  readonly slot: Promise<Slot>;
-  stage(): EntryStage;
-  /** How long it waited while its runner was being loaded, in milliseconds. */
-  loadMs(): number;
-  /** Leaves the queue at once. Harmless after the slot was granted or refused. */
-  leave(reason: Error): void;
 }
 
 interface Waiting {
@@ -78,18 +66,18 @@ export class AdmissionQueue {
   }
 
   /**
-   * Takes a call in, and counts it in the same turn. `promptBytes` is the part of the body that tells how long the prompt is;
-   * undefined when none does. Throws a DroverError when the queue is full, in calls or in bytes.
+   * Takes a call in, and counts it in the same turn. Throws a DroverError when the queue is full, in calls or in bytes, or
+   * when its turn would come too late for it.
    */
-  enter(spec: RunnerSpec, bodyBytes: number, promptBytes?: number): QueueEntry {
+  enter(spec: RunnerSpec, bodyBytes: number, facts: EntryFacts = {}): QueueEntry {
     const record = this.#runners.touch(spec);
     // A call whose turn it is at once never counts as waiting, so a limit of 0 means "run or refuse".
-    if (!this.#canGrant(record) && !this.#hasRoom(bodyBytes)) throw this.#full(spec);
+    if (!this.#canGrant(record)) this.#checkWait(record, bodyBytes, facts.longestWaitMs);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
     const entry: Waiting = {
       record,
       bodyBytes,
-      promptBytes,
+      promptBytes: facts.promptBytes,
       enteredAtMs: this.#now(),
       loadMs: 0,
       grant: resolve,
@@ -246,7 +234,9 @@ export class AdmissionQueue {
     const { state, rates } = entry.record;
     if (state.kind === "loading")
       return { kind: "loading", elapsedMs: this.#now() - state.sinceMs, expectedMs: rates.loadMs };
-    return { kind: "queued", ahead: Math.max(this.#waiting.indexOf(entry), 0) };
+    const ahead = Math.max(this.#waiting.indexOf(entry), 0);
+    const before = this.#waiting.slice(0, ahead).filter((other) => other.record === entry.record).length;
+    return { kind: "queued", ahead, expectedMs: this.#expectedWaitMs(entry.record, before) };
   }
 
   #loadMsOf(entry: Waiting): number {
@@ -264,10 +254,30 @@ export class AdmissionQueue {
     return this.#waiting.length === 0 || this.#waitingBytes + bodyBytes <= queueBytesLimit;
   }
 
-  #full(spec: RunnerSpec): DroverError {
+  #checkWait(record: RunnerRecord, bodyBytes: number, longestMs = Number.POSITIVE_INFINITY): void {
     const { node } = this.#options;
-    const message = `The queue of node "${node}" is full: ${this.#waiting.length} calls wait for it. Try again later, or use another node.`;
-    return new DroverError("queue_full", message, { facts: { node, model: spec.model }, retryAfterMs: 1_000 });
+    const { model } = record.spec;
+    const expectedMs = this.#expectedWaitMs(record, record.waiting);
+    if (!this.#hasRoom(bodyBytes)) throw queueFull(node, model, this.#waiting.length, expectedMs);
+    if (expectedMs !== undefined && expectedMs > longestMs) throw waitTooLong(node, model, expectedMs, longestMs);
+  }
+
+  /** Undefined when too little is learned, and where the order of loads decides. */
+  #expectedWaitMs(record: RunnerRecord, ahead: number): number | undefined {
+    const { slots, state, rates, spec } = record;
+    const facts = { slots, ahead, holdMs: rates.holdMs };
+    if (state.kind === "loaded") {
+      const freeInMs = this.#slots.freeInMs(record);
+      return freeInMs === undefined ? undefined : expectedWaitMs({ ...facts, freeInMs });
+    }
+    const isNext =
+      this.#loading === undefined &&
+      this.#runners.loadedSiblings(record).length === 0 &&
+      !this.#runners.isLoadedByOthers(spec.modelKey);
+    if (rates.loadMs === undefined || (state.kind !== "loading" && !isNext)) return undefined;
+    const elapsedMs = state.kind === "loading" ? this.#now() - state.sinceMs : 0;
+    const loadLeftMs = Math.max(0, rates.loadMs - elapsedMs);
+    return expectedWaitMs({ ...facts, freeInMs: Array.from({ length: slots }, () => loadLeftMs) });
   }
 
   #now(): number {

@@ -31,7 +31,7 @@ describe("a slot whose call was cut off", () => {
 
   async function enter(promptBytes?: number, spec = SPEC): Promise<{ slot: Slot | undefined }> {
     const call: { slot: Slot | undefined } = { slot: undefined };
-    void queue.enter(spec, 1, promptBytes).slot.then((slot) => {
+    void queue.enter(spec, 1, { promptBytes }).slot.then((slot) => {
       call.slot = slot;
     });
     await clock.advanceAsync(0);

@@ -11,6 +11,9 @@ const NEWEST_WEIGHT = 0.3;
 const LEAST_PROMPT_TOKENS = 64;
 const LEAST_TOKENS = 8;
 
+/** One call alone says little about the next: nobody is refused for what it took. */
+const LEAST_HOLDS = 3;
+
 /** Ollama counts cached tokens, but not their time. A prompt read this much faster than usual was in the cache. */
 const CACHE_HIT_FACTOR = 2;
 
@@ -22,6 +25,8 @@ export class LearnedRates {
   #promptMsPerToken: number | undefined;
   readonly #msPerToken: (number | undefined)[] = [];
   #loadMs: number | undefined;
+  #holdMs: number | undefined;
+  #holds = 0;
   /** Nothing is cached in a runner that has just been loaded. */
   #isCacheEmpty = false;
 
@@ -33,6 +38,11 @@ export class LearnedRates {
   /** The usual time to read one token of a prompt that is not cached; undefined until a prompt was read. */
   get promptMsPerToken(): number | undefined {
     return this.#promptMsPerToken;
+  }
+
+  /** How long a call usually holds its slot, however it ends; undefined before the third one. */
+  get holdMs(): number | undefined {
+    return this.#holds < LEAST_HOLDS ? undefined : this.#holdMs;
   }
 
   /** As LearnedRates of the status promises; a speed between two known ones stands as the one with fewer others. */
@@ -53,6 +63,11 @@ export class LearnedRates {
   learnLoad(loadMs: number): void {
     this.#loadMs = averaged(this.#loadMs, loadMs);
     this.#isCacheEmpty = true;
+  }
+
+  learnHold(holdMs: number): void {
+    this.#holds = Math.min(this.#holds + 1, LEAST_HOLDS);
+    this.#holdMs = averaged(this.#holdMs, holdMs);
   }
 
   /** `others` ran beside it all the time; undefined when their number changed, and then the speed says nothing. */

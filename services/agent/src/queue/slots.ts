@@ -51,8 +51,10 @@ interface Running {
 /** A slot in which Ollama still reads the prompt of a call that is gone: llm/server.go stops only at the first token. */
 interface Cooling {
   readonly record: RunnerRecord;
+  readonly running: Running;
   readonly promptTokens: number;
   readonly sinceMs: number;
+  readonly endsAtMs: number;
   readonly timer: Timer;
 }
 
@@ -69,7 +71,8 @@ const PRIOR_PROMPT_TOKENS = 2_048;
 export class Slots {
   readonly #deps: SlotsDeps;
   readonly #sizes = new PromptSizes();
-  /** At most as many as there are slots. */
+  /** These two together: at most as many as there are slots. */
+  readonly #running = new Set<Running>();
   readonly #cooling = new Set<Cooling>();
   #active = 0;
 
@@ -86,6 +89,7 @@ export class Slots {
   take(record: RunnerRecord, promptBytes: number | undefined): Slot {
     const startedAtMs = this.#deps.clock.nowMs();
     const running: Running = { record, promptBytes, startedAtMs, othersAtFirstToken: undefined, isReleased: false };
+    this.#running.add(running);
     record.active++;
     this.#active++;
     return {
@@ -94,6 +98,19 @@ export class Slots {
       firstToken: () => this.#firstToken(running),
       release: (release = {}) => this.#release(running, release),
     };
+  }
+
+  /** For each slot of `record` that is not free: in how many milliseconds it will be. Undefined while that is not learned. */
+  freeInMs(record: RunnerRecord): number[] | undefined {
+    const { holdMs } = record.rates;
+    const nowMs = this.#deps.clock.nowMs();
+    const running = [...this.#running].filter((each) => each.record === record);
+    if (holdMs === undefined && running.length > 0) return undefined;
+    const cooling = [...this.#cooling].filter((each) => each.record === record);
+    return [
+      ...running.map(({ startedAtMs }) => Math.max(0, startedAtMs + (holdMs ?? 0) - nowMs)),
+      ...cooling.map(({ endsAtMs }) => Math.max(0, endsAtMs - nowMs)),
+    ];
   }
 
   /** Frees the cooling slots of runners that are no longer in memory. Tells nobody: who calls it looks for free slots next. */
@@ -129,12 +146,13 @@ export class Slots {
   #release(running: Running, { isRunnerGone = false, counts, isCut = false }: SlotRelease): void {
     invariant(!running.isReleased, "a slot was released twice");
     running.isReleased = true;
+    this.#running.delete(running);
     const { record } = running;
     if (counts !== undefined) this.#learn(running, counts);
     if (isRunnerGone) this.#deps.onRunnerGone(record);
     const restMs = isCut && running.othersAtFirstToken === undefined ? this.#prefillLeftMs(running) : 0;
     if (restMs > 0) this.#cool(running, restMs);
-    else this.#free(record);
+    else this.#free(running);
     this.#deps.onFree();
   }
 
@@ -142,10 +160,13 @@ export class Slots {
     const { clock, onFree } = this.#deps;
     const { record } = running;
     record.cooling++;
+    const sinceMs = clock.nowMs();
     const cooling: Cooling = {
       record,
+      running,
       promptTokens: this.#promptTokens(running),
-      sinceMs: clock.nowMs(),
+      sinceMs,
+      endsAtMs: sinceMs + restMs,
       timer: clock.after(restMs, () => {
         this.#cooled(cooling);
         onFree();
@@ -158,10 +179,11 @@ export class Slots {
     cooling.timer.cancel();
     this.#cooling.delete(cooling);
     cooling.record.cooling--;
-    this.#free(cooling.record);
+    this.#free(cooling.running);
   }
 
-  #free(record: RunnerRecord): void {
+  #free({ record, startedAtMs }: Running): void {
+    record.rates.learnHold(this.#deps.clock.nowMs() - startedAtMs);
     record.active--;
     this.#active--;
   }

@@ -12,6 +12,7 @@ import { verdictWithoutCandidate } from "./verdict.ts";
 export function createPicker(policy: Policy, ledger: LeaseLedger, health: HealthGate = everyNodeHealthy): Picker {
   const load = { extraLoad: (node: NodeView) => ledger.unackedSends(node) + health.failureLoad(node.id) };
   return {
+    hasCandidate: (request, snapshot) => sortOut(request, snapshot, health).candidates.length > 0,
     pick(request, snapshot) {
       const eligibility = sortOut(request, snapshot, health);
       if (eligibility.candidates.length === 0) return verdictWithoutCandidate(request, eligibility, snapshot, health);

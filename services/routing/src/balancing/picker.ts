@@ -34,6 +34,8 @@ export interface PickRequest {
 
 export interface Picker {
   pick(request: PickRequest, snapshot: FleetSnapshot): PickResult;
+  /** Whether `pick` would pick now; takes no lease. */
+  hasCandidate(request: PickRequest, snapshot: FleetSnapshot): boolean;
 }
 
 /** Ranks nodes that may all take the call; `candidates` is never empty. The one thing in which policies differ. */

@@ -42,13 +42,103 @@ describe("an attempt that provably never ran, or whose node went away", () => {
     }
   });
 
-  it("never goes to the same node twice", () => {
+  it("goes to no node twice while another is left, then to the one that failed first, after a pause", () => {
     const bench = benchOf("a", "b", "c");
     const { caller } = bench.start();
-    for (let count = 0; count < 3; count++) bench.transport.last.breaks();
-    expect([...bench.transport.endpoints].sort()).toEqual(["a", "b", "c"]);
+    for (let count = 0; count < 3; count++) {
+      bench.transport.last.breaks();
+      bench.clock.advance(count < 2 ? 10 : 79);
+    }
+    expect(bench.transport.endpoints).toEqual(["a", "b", "c"]);
+    bench.clock.advance(1);
+    expect(bench.transport.endpoints).toEqual(["a", "b", "c", "a"]);
+    bench.transport.last.breaks();
     expect(caller.outcome).toBe("node_unreachable");
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("prefers a node that is new to one that failed", async () => {
+    const bench = benchOf("a");
+    bench.start();
+    bench.transport.last.breaks();
+    bench.fake.discover("a", "b");
+    await bench.change("b", {});
+    bench.clock.advance(100);
+    expect(bench.transport.endpoints).toEqual(["a", "b"]);
+  });
+
+  it("is tried again on the only node, each time after a longer pause, four times in all", () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start();
+    for (const pauseMs of [100, 200, 400]) {
+      const made = bench.transport.attempts.length;
+      bench.transport.last.breaks();
+      bench.clock.advance(pauseMs - 1);
+      expect(bench.transport.attempts.length).toBe(made);
+      bench.clock.advance(1);
+      expect(bench.transport.attempts.length).toBe(made + 1);
+    }
+    bench.transport.last.breaks();
+    expect(caller.outcome).toBe("node_unreachable");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("waits for the only node to come back when it vanished, however long within its patience", async () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start({ maxWaitMs: 60_000 });
+    bench.transport.last.breaks();
+    bench.fake.lose("a");
+    await Promise.resolve();
+    bench.clock.advance(30_000);
+    expect(caller.outcome).toBeUndefined();
+    expect(bench.dispatcher.waitingCalls).toBe(1);
+    await bench.change("a", {});
+    expect(bench.transport.endpoints).toEqual(["a", "a"]);
+    bench.transport.last.done();
+    bench.transport.last.ok();
+    expect(caller.outcome).toBe("OK");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("ends with the failure when the node is not back in time", async () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start({ maxWaitMs: 10_000 });
+    bench.clock.advance(2_000);
+    bench.transport.last.fails("node_draining", "It drains.");
+    await bench.change("a", { condition: { isDraining: true } });
+    bench.clock.advance(7_999);
+    expect(caller.outcome).toBeUndefined();
+    bench.clock.advance(1);
+    expect(caller.outcome).toBe("node_draining");
+    expect(caller.message).toBe('It drains. (node "a", attempt 1)');
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("ends at its deadline while it waits for the node", () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    bench.transport.last.breaks();
+    bench.fake.lose("a");
+    bench.clock.advance(1_000);
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("fails at once when the pause would outlast the deadline", () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start({ timeoutMs: 90 });
+    bench.transport.last.breaks();
+    expect(caller.outcome).toBe("node_unreachable");
+  });
+
+  it("honours how long the node asked to be left alone", () => {
+    const bench = benchOf("a");
+    bench.start();
+    bench.transport.last.fails("node_draining", "It drains.", 3_000);
+    bench.clock.advance(2_999);
+    expect(bench.transport.attempts.length).toBe(1);
+    bench.clock.advance(1);
+    expect(bench.transport.endpoints).toEqual(["a", "a"]);
   });
 });
 
@@ -101,12 +191,71 @@ describe("an attempt that a live node answered with a failure", () => {
   it("is tried on one other node only where a third would say the same", () => {
     const bench = benchOf("a", "b", "c");
     const { caller } = bench.start();
+    bench.transport.last.fails("ollama_failed");
+    bench.clock.advance(25);
+    bench.transport.last.fails("ollama_failed");
+    bench.clock.advance(1_000);
+    expect(bench.transport.attempts.length).toBe(2);
+    expect(caller.outcome).toBe("ollama_failed");
+  });
+
+  it("is poison when it crashed runners on two nodes, which are named", () => {
+    const bench = benchOf("a", "b", "c");
+    const { caller } = bench.start();
     bench.transport.last.fails("runner_crashed");
     bench.clock.advance(25);
     bench.transport.last.fails("runner_crashed");
-    bench.clock.advance(1_000);
     expect(bench.transport.attempts.length).toBe(2);
-    expect(caller.outcome).toBe("runner_crashed");
+    expect(caller.outcome).toBe("poison");
+    expect(caller.message).toBe(
+      'The runner of model "llama3.2:1b" crashed on this request on the nodes "a" and "b", so no other is tried: ' +
+        "change the request, or see Ollama's log on these nodes.",
+    );
+    expect(caller.endings[0]?.error?.facts).toEqual({ model: "llama3.2:1b", nodes: "a,b" });
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("goes back to the node that failed first, when no other is left, not before that one asked", () => {
+    const bench = benchOf("a", "b");
+    bench.start();
+    bench.transport.last.fails("ollama_busy", "Busy.", 2_000);
+    bench.clock.advance(25);
+    bench.transport.last.fails("ollama_busy", "Busy.", 500);
+    bench.clock.advance(1_974);
+    expect(bench.transport.endpoints).toEqual(["a", "b"]);
+    bench.clock.advance(1);
+    expect(bench.transport.endpoints).toEqual(["a", "b", "a"]);
+  });
+
+  it.each(["load_failed", "out_of_memory", "ollama_denied", "node_lacks_model"] as const)(
+    "does not go back to a node that time does not mend: %s",
+    (kind) => {
+      const bench = benchOf("a", "b");
+      const { caller } = bench.start();
+      bench.transport.last.fails(kind);
+      bench.clock.advance(25);
+      bench.transport.last.fails("ollama_busy");
+      expect(caller.outcome).toBe("ollama_busy");
+      expect(bench.leftovers).toEqual(NOTHING_LEFT);
+    },
+  );
+
+  it("costs neither budget nor time when there is no other node", () => {
+    const bench = benchOf("a");
+    for (let count = 0; count < 20; count++) {
+      const { caller } = bench.start();
+      bench.transport.last.fails("ollama_busy");
+      expect(caller.outcome).toBe("ollama_busy");
+    }
+    bench.attach("a", "b");
+    // A reserve of 3, and a fifth of 27 calls: nothing of it was spent.
+    for (let count = 0; count < 7; count++) {
+      bench.start();
+      const made = bench.transport.attempts.length;
+      bench.transport.last.fails("ollama_busy");
+      bench.clock.advance(25);
+      expect(bench.transport.attempts.length).toBe(made + 1);
+    }
   });
 
   it("is never tried again when the next node would say the same", () => {
@@ -139,9 +288,9 @@ describe("a call that fails for good", () => {
   it("shows the last failure, with node and attempt, and when to come again", () => {
     const bench = benchOf("a", "b");
     const { caller } = bench.start();
-    bench.transport.last.breaks();
-    bench.transport.last.fails("ollama_busy", "Ollama has no free slot.", 3_000);
+    bench.transport.last.fails("load_failed");
     bench.clock.advance(25);
+    bench.transport.last.fails("ollama_busy", "Ollama has no free slot.", 3_000);
     expect(caller.message).toBe('Ollama has no free slot. (node "b", attempt 2)');
     expect(caller.endings[0]?.error).toMatchObject({
       kind: "ollama_busy",
@@ -152,8 +301,9 @@ describe("a call that fails for good", () => {
 
   it("never names addresses or causes to the caller", () => {
     const bench = benchOf("a");
-    const { caller } = bench.start();
+    const { caller } = bench.start({ maxWaitMs: 0 });
     bench.transport.last.breaks();
+    expect(caller.outcome).toBe("node_unreachable");
     expect(caller.message).not.toContain("10.0.0.7");
     expect(JSON.stringify(caller.endings[0]?.error?.facts)).not.toContain("10.0.0.7");
   });

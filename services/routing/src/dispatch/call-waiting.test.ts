@@ -35,7 +35,7 @@ describe("a call that no node can take now", () => {
     expect(caller.outcome).toBeUndefined();
     bench.clock.advance(1);
     expect(caller.outcome).toBe("no_node_available");
-    expect(caller.message).toContain("a: it drains");
+    expect(caller.message).toContain("a: draining");
     expect(caller.endings[0]?.error?.retryAfterMs).toBe(1_000);
     expect(caller.trailers).toMatchObject({ "drover-attempts": "0", "drover-queue-ms": "1000" });
     expect(caller.trailers).not.toHaveProperty("drover-node");
@@ -48,7 +48,7 @@ describe("a call that no node can take now", () => {
     const { caller } = bench.start(CALL);
     await bench.change("a", { condition: { isDraining: true, drainReason: "new disk" } });
     bench.clock.advance(1_000);
-    expect(caller.message).toContain("a: new disk");
+    expect(caller.message).toContain("a: draining: new disk");
   });
 
   it("does not begin its wait anew when the fleet changes and still has no place", async () => {
@@ -105,12 +105,12 @@ describe("a call that no node can take now", () => {
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 
-  it("does not wait on after an attempt failed: the failure says more", async () => {
+  it("does not wait on after a live node failed: the failure says more", async () => {
     const bench = DispatchBench.of("a", "b");
     await bench.change("b", DRAINING);
     const { caller } = bench.start(CALL);
-    bench.transport.last.breaks();
-    expect(caller.outcome).toBe("node_unreachable");
+    bench.transport.last.fails("ollama_busy");
+    expect(caller.outcome).toBe("ollama_busy");
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 

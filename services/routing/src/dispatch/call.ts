@@ -14,8 +14,10 @@ import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, read
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
 import { type CallTimes, deadlineError, reportTrailers } from "./call-times.ts";
+import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
-import { abandon, type LiveAttempt } from "./live-attempt.ts";
+import { FailedNodes } from "./failed-nodes.ts";
+import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
 import { roomFull } from "./waiting-room.ts";
 
@@ -28,7 +30,7 @@ export class Call {
   readonly #caller: CallerStream;
   readonly #startedMs: number;
   readonly #endsAtMs: number;
-  readonly #failedNodes = new Set<string>();
+  readonly #failedNodes = new FailedNodes();
   readonly #lookAgain = (): void => this.#guarded(() => this.#place());
   #state: CallState = { kind: "placing" };
   #deadline: Timer | undefined;
@@ -75,19 +77,26 @@ export class Call {
 
   /** Picks a node and begins an attempt, or waits, or refuses. Pick and lease are one turn. */
   #place(): void {
-    const { picker, fleet, clock } = this.#parts;
-    const request = { profile: this.#request.profile, excluded: this.#failedNodes, nowMs: clock.nowMs() };
-    const result = picker.pick(request, fleet.snapshot);
-    switch (result.kind) {
+    const choice = chooseNode(this.#choiceRequest());
+    switch (choice.kind) {
       case "picked":
         this.#leaveWaiting();
-        return this.#attempt(result.node, result.lease);
+        return this.#attempt(choice.node, choice.lease);
+      case "pause":
+        return this.#backOff(choice.afterMs);
       case "wait":
-        // A call that failed already has something better to say than to wait on.
-        return this.#lastFailure === undefined ? this.#wait(result.error) : this.#fail(this.#lastFailure);
+        // A live node's failure says more than to wait on; one that vanished or drains may be back in time.
+        if (this.#lastFailure === undefined || this.#failedNodes.isLastFree) return this.#wait(choice.error);
+        return this.#fail(this.#lastFailure);
       case "refused":
-        return this.#fail(this.#lastFailure ?? result.error);
+        return this.#fail(this.#lastFailure ?? choice.error);
     }
+  }
+
+  #choiceRequest(): ChoiceRequest {
+    const { picker, fleet, clock } = this.#parts;
+    const { profile } = this.#request;
+    return { picker, snapshot: fleet.snapshot, profile, failed: this.#failedNodes, nowMs: clock.nowMs() };
   }
 
   #wait(error: DroverError): void {
@@ -102,19 +111,19 @@ export class Call {
       }
       before.timer.cancel();
     } else {
-      if (this.#request.maxWaitMs === 0) return this.#fail(error);
-      if (!waiting.enter(this.#lookAgain)) return this.#fail(roomFull());
+      if (this.#timeLeft().waitMs === 0) return this.#fail(this.#lastFailure ?? error);
+      if (!waiting.enter(this.#lookAgain)) return this.#fail(this.#lastFailure ?? roomFull());
     }
     const nowMs = clock.nowMs();
     const sinceMs = before.kind === "waiting" ? before.sinceMs : nowMs;
-    const leftMs = sinceMs + this.#request.maxWaitMs - nowMs;
+    const leftMs = this.#timeLeft().waitMs;
     const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
     const timer = clock.after(patienceMs, () => this.#guarded(() => this.#waitedTooLong()));
     this.#state = { kind: "waiting", sinceMs, isFleetKnown, error, timer };
   }
 
   #waitedTooLong(): void {
-    if (this.#state.kind === "waiting") this.#fail(this.#state.error);
+    if (this.#state.kind === "waiting") this.#fail(this.#lastFailure ?? this.#state.error);
   }
 
   #leaveWaiting(): void {
@@ -126,16 +135,7 @@ export class Call {
   }
 
   #attempt(node: NodeView, lease: Lease): void {
-    const attempt: LiveAttempt = {
-      number: ++this.#attempts,
-      node,
-      lease,
-      wire: undefined,
-      held: [],
-      messages: 0,
-      outputs: 0,
-      hasDone: false,
-    };
+    const attempt = newAttempt(++this.#attempts, node, lease);
     this.#lastNode = node;
     this.#state = { kind: "attempting", attempts: [attempt] };
     const { path, body } = this.#request;
@@ -187,18 +187,15 @@ export class Call {
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
-    const answer = readAnswer(end, {
-      isUnary: this.#request.isUnary,
-      messages: attempt.messages,
-      outputs: attempt.outputs,
-      hasDone: attempt.hasDone,
-    });
+    const answer = readAnswer(end, { ...attempt, isUnary: this.#request.isUnary });
     this.#closeAttempt(attempt, answer.error === undefined ? "success" : verdictOf(answer.error.kind));
     if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
     const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
-    this.#failedNodes.add(attempt.node.id);
+    this.#failedNodes.add(attempt.node, failure, this.#parts.clock.nowMs());
     this.#lastFailure = failure;
+    const poison = this.#failedNodes.poison(this.#request.profile.model);
+    if (poison !== undefined) return this.#fail(poison, answer.trailers);
     this.#retryOrFail(failure, answer.trailers);
   }
 
@@ -218,7 +215,10 @@ export class Call {
   }
 
   #retryOrFail(failure: DroverError, trailers: Metadata): void {
-    const { budget, rng, clock, log } = this.#parts;
+    const { budget, rng, log } = this.#parts;
+    const isFree = this.#failedNodes.isLastFree;
+    // Without a node to try there is nothing to spend budget or time on.
+    if (!isFree && !hasNodeToTry(this.#choiceRequest())) return this.#fail(failure, trailers);
     const decision = decideRetry(
       {
         error: failure,
@@ -232,9 +232,17 @@ export class Call {
     );
     if (decision.kind === "give-up") return this.#fail(failure, trailers);
     log.debug({ call: this.#request.id, ...describeFailure(failure) }, "attempt failed, trying another node");
-    if (failure.ending.elsewhere !== "free") this.#chargedRetries++;
-    if (decision.afterMs === 0) return this.#place();
-    this.#state = { kind: "backing-off", timer: clock.after(decision.afterMs, this.#lookAgain) };
+    if (isFree) return this.#place();
+    this.#chargedRetries++;
+    this.#backOff(decision.afterMs);
+  }
+
+  /** Looks again `afterMs` from now, unless the deadline or the caller's patience ends before. */
+  #backOff(afterMs: number): void {
+    const { callMs, waitMs } = this.#timeLeft();
+    if (this.#lastFailure !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(this.#lastFailure);
+    this.#leaveWaiting();
+    this.#state = { kind: "backing-off", timer: this.#parts.clock.after(afterMs, this.#lookAgain) };
   }
 
   #fail(error: DroverError, trailers: Metadata = {}): void {

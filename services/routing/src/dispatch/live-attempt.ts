@@ -20,6 +20,10 @@ export interface LiveAttempt {
   hasDone: boolean;
 }
 
+export function newAttempt(number: number, node: NodeView, lease: Lease): LiveAttempt {
+  return { number, node, lease, wire: undefined, held: [], messages: 0, outputs: 0, hasDone: false };
+}
+
 /** Stops an attempt that still runs. What had output did its part; of what had none nothing is known. */
 export function abandon(attempt: LiveAttempt): void {
   attempt.wire?.cancel();

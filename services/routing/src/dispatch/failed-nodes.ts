@@ -1,0 +1,81 @@
+/**
+ * The nodes that failed in one call, in the order of their last failures: which of them may be tried again, and when. It
+ * knows nothing of who else could take the call.
+ */
+import { DroverError } from "@drover/platform";
+import type { NodeView } from "../fleet/node-view.ts";
+
+interface Failure {
+  readonly name: string;
+  readonly error: DroverError;
+  readonly failures: number;
+  /** Not again before this time. */
+  readonly notBeforeMs: number;
+}
+
+/** A node that is tried again at once would mostly fail again, before its agent's stream could say that it is away. */
+const PAUSE_FIRST_MS = 100;
+const PAUSE_LAST_MS = 1_000;
+
+/** At most as many as a call makes attempts. */
+export class FailedNodes {
+  readonly #failures = new Map<string, Failure>();
+  readonly #crashed = new Map<string, string>();
+  #last: string | undefined;
+
+  add(node: NodeView, error: DroverError, nowMs: number): void {
+    const failures = (this.#failures.get(node.id)?.failures ?? 0) + 1;
+    const pauseMs = Math.min(PAUSE_FIRST_MS * 2 ** (failures - 1), PAUSE_LAST_MS);
+    const notBeforeMs = nowMs + Math.max(pauseMs, error.retryAfterMs ?? 0);
+    // To the end of the order.
+    this.#failures.delete(node.id);
+    this.#failures.set(node.id, { name: node.name, error, failures, notBeforeMs });
+    this.#last = node.id;
+    if (error.kind === "runner_crashed") this.#crashed.set(node.id, node.name);
+  }
+
+  get isEmpty(): boolean {
+    return this.#failures.size === 0;
+  }
+
+  get ids(): ReadonlySet<string> {
+    return new Set(this.#failures.keys());
+  }
+
+  allBut(id: string): ReadonlySet<string> {
+    const ids = new Set(this.#failures.keys());
+    ids.delete(id);
+    return ids;
+  }
+
+  /** Whether the last failure costs nothing: the node vanished, drains or never got the call. */
+  get isLastFree(): boolean {
+    return this.#last !== undefined && this.#failures.get(this.#last)?.error.ending.elsewhere === "free";
+  }
+
+  /**
+   * Those that may do it when asked again, least recently failed first. A live node that has just said no is not among
+   * them: the same question would get the same answer.
+   */
+  triable(): readonly { readonly id: string; readonly notBeforeMs: number }[] {
+    return [...this.#failures]
+      .filter(([id, { error }]) => (id !== this.#last || this.isLastFree) && mayPass(error))
+      .map(([id, { notBeforeMs }]) => ({ id, notBeforeMs }));
+  }
+
+  /** Two runners on two nodes crashed on this one request: a third is spared. */
+  poison(model: string): DroverError | undefined {
+    const names = [...this.#crashed.values()];
+    if (names.length < 2) return undefined;
+    const nodes = names.map((name) => `"${name}"`).join(" and ");
+    const message =
+      `The runner of model "${model}" crashed on this request on the nodes ${nodes}, so no other is tried: ` +
+      "change the request, or see Ollama's log on these nodes.";
+    return new DroverError("poison", message, { facts: { model, nodes: names.join(",") } });
+  }
+}
+
+/** Whether time mends it: a model that is missing or does not load there is so a second later too. */
+function mayPass({ kind, ending }: DroverError): boolean {
+  return ending.blame !== "node-and-model" && kind !== "node_lacks_model";
+}

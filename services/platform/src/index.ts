@@ -69,7 +69,7 @@ export { ACCEPTED_ENCODINGS } from "./listener/grpc-answer.ts";
 export type { RelayHandler, RelayRoute } from "./listener/http-sides.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
 export { type Listener, type ListenerOptions, openListener } from "./listener/listener.ts";
-export { callIdOf, type Peer, peerOf, readPeer, setCallId, setPeer } from "./listener/peer.ts";
+export { abandonCall, callIdOf, type Peer, peerOf, readPeer, setCallId, setPeer } from "./listener/peer.ts";
 export {
   createLogger,
   LOG_LEVELS,

@@ -3,7 +3,7 @@
  * between Generate, Chat and Embed comes in as a plan.
  */
 import type { HandlerContext } from "@connectrpc/connect";
-import { type Clock, DroverError, type Logger, META, toConnectError } from "@drover/platform";
+import { abandonCall, type Clock, DroverError, type Logger, META, toConnectError } from "@drover/platform";
 import type { ModelDirectory } from "../models/model-directory.ts";
 import type { OllamaWatch } from "../models/ollama-watch.ts";
 import type { OllamaClient } from "../ollama/ollama-client.ts";
@@ -110,6 +110,12 @@ export class InferenceCall {
     this.#setTrailers();
     // A caller that left without a word ends the generator without an error.
     this.#log(this.reasonOf(error));
+  }
+
+  /** Ends a call whose caller does not read, and with it a write that hangs; its trailers would not arrive. */
+  abandon(reason: DroverError): void {
+    this.end(reason);
+    abandonCall(this.#context.values);
   }
 
   /** Why the call failed: what made it end, where it was made to, is the reason of all that broke afterwards. */

@@ -89,6 +89,7 @@ async function startWhenGranted(call: InferenceCall, plan: StreamPlan, entry: Qu
   });
   const free = (error: DroverError | undefined): void => {
     withdraw();
+    if (error?.kind === "caller_stalled") call.abandon(error);
     const isCrashed = error?.kind === "runner_crashed" || error?.kind === "ollama_unreachable";
     slot.release({ isRunnerGone: isUnloading || isCrashed, counts: stream.counts, isCut: stream.isCut });
   };

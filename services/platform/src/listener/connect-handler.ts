@@ -27,7 +27,7 @@ import { randomId } from "../rng.ts";
 import { budgeted } from "./budgeted-body.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { isGrpc, writeGrpc } from "./grpc-answer.ts";
-import { readPeer, setCallId, setPeer } from "./peer.ts";
+import { readPeer, setAbandon, setCallId, setPeer } from "./peer.ts";
 
 type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
 type NodeServerResponse = Parameters<typeof universalResponseToNodeResponse>[1];
@@ -65,7 +65,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
     serve(handler, request, response, options.requestBodies).catch((error: unknown) => {
       // The caller left, or the connection broke: connect has told the handler.
       options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
-      abandon(response);
+      abandon(response, http2.constants.NGHTTP2_INTERNAL_ERROR);
     });
   };
 }
@@ -78,6 +78,8 @@ async function serve(
 ): Promise<void> {
   if ("stream" in response) closeWhenAnswered(response.stream);
   const values = setCallId(createContextValues(), randomId());
+  // What a caller does not read uses up what it may have.
+  setAbandon(values, () => abandon(response, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM));
   setPeer(values, readPeer(request.socket.remoteAddress, request.headers));
   const universal = toUniversalRequest(request, response, values);
   if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
@@ -106,8 +108,8 @@ function closeWhenAnswered(stream: ServerHttp2Stream): void {
 }
 
 /** A call that cannot be answered must not stay open. */
-function abandon(response: NodeResponse): void {
-  if ("stream" in response) response.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+function abandon(response: NodeResponse, code: number): void {
+  if ("stream" in response) response.stream.close(code);
   else response.destroy();
 }
 

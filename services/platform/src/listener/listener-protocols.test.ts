@@ -7,7 +7,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { GenerateRequestSchema, InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
 import * as grpc from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ByteBudget } from "../byte-budget.ts";
 import { droverErrorFromGrpc, readGrpcStatus } from "../grpc-status.ts";
 import { frame, openTestListener, type RawAnswer, rawCall, type TestListener } from "./listener.fixture.ts";
@@ -318,5 +318,22 @@ describe("the bodies of running requests", () => {
       own.destroy();
       small.destroy();
     }
+  });
+});
+
+describe("a caller that does not read", () => {
+  it("loses its stream at once when the handler abandons the call, and keeps its connection", async () => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/drover.inference.v1.InferenceService/Generate",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.on("error", () => undefined);
+    stream.pause();
+    stream.end(request("abandons", ""));
+    await vi.waitFor(() => expect(stream.rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM), { timeout: 2_000 });
+    await vi.waitFor(() => expect(listener.aborts).toContain("abandons"), { timeout: 2_000 });
+    expect(session.destroyed).toBe(false);
   });
 });

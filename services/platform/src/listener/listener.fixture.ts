@@ -9,6 +9,7 @@ import { HealthRegistry } from "../health-service.ts";
 import { silentLogger } from "../log.ts";
 import { reflectionRoutes } from "../reflection-service.ts";
 import { type Listener, type ListenerOptions, openListener } from "./listener.ts";
+import { abandonCall } from "./peer.ts";
 
 export interface TestListener extends Listener {
   readonly port: number;
@@ -54,6 +55,11 @@ export async function openTestListener(
           yield chunk(request.model === "long" ? "abc".repeat(20_000) : request.prompt);
           if (request.model === "fails-late") throw new DroverError("stream_broken", "Node a was lost.");
           if (request.model === "hangs") await once(context.signal, "abort");
+          if (request.model === "abandons") {
+            // Not before the window is full, and while the writer waits for it.
+            systemClock.after(100, () => abandonCall(context.values));
+            while (!context.signal.aborted) yield chunk("abc".repeat(20_000));
+          }
           while (request.model === "gated") {
             await new Promise<void>((resolve) => waiting.add(resolve));
             yield chunk("more");

@@ -20,6 +20,8 @@ const NOBODY: Peer = { address: "", isLoopback: false, isForwarded: true };
 const peerKey: ContextKey<Peer> = createContextKey(NOBODY, { description: "peer of the call" });
 const callIdKey: ContextKey<string> = createContextKey("", { description: "id of the call" });
 
+const abandonKey: ContextKey<() => void> = createContextKey(() => undefined, { description: "cuts the call off" });
+
 const FORWARDED_HEADERS = new Set(["origin", "forwarded", "via", "x-real-ip"]);
 
 /** The peer of an HTTP request, for listeners and for the relay. */
@@ -46,6 +48,19 @@ export function setCallId(values: ContextValues, callId: string): ContextValues 
 /** For listeners and for tests that have none. */
 export function setPeer(values: ContextValues, peer: Peer): ContextValues {
   return values.set(peerKey, peer);
+}
+
+/**
+ * Cuts the call off without its trailers, for a caller that does not read: trailers wait behind what it leaves unread, and its
+ * stream would stay open for as long as its connection. Does nothing without a listener.
+ */
+export function abandonCall(values: ContextValues): void {
+  values.get(abandonKey)();
+}
+
+/** For listeners. */
+export function setAbandon(values: ContextValues, abandon: () => void): ContextValues {
+  return values.set(abandonKey, abandon);
 }
 
 function isForwarded(headers: IncomingHttpHeaders): boolean {

@@ -10,7 +10,6 @@ export type CallState =
   /** No node can take it: looks again when the fleet changes, until `timer`. */
   | {
       readonly kind: "waiting";
-      readonly sinceMs: number;
       readonly isFleetKnown: boolean;
       readonly error: DroverError;
       readonly timer: Timer;

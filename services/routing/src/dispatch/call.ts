@@ -4,21 +4,23 @@
  * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
  * moves whole messages and never decodes one.
  */
-import { DroverError, hopDeadlineMs, type Metadata, type Timer } from "@drover/platform";
+import { DroverError, type Metadata, type Timer } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import { type Verdict, verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
-import { attemptHeaders, type TimeLeft } from "./attempt-headers.ts";
+import { attemptHeaders } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
+import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
-import { type CallTimes, deadlineError, reportTrailers } from "./call-times.ts";
+import { deadlineError, reportTrailers } from "./call-times.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
 import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
 import { decideRetry } from "./retry-policy.ts";
+import { StalledCaller, stalledError } from "./stalled-caller.ts";
 import { roomFull } from "./waiting-room.ts";
 
 /** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
@@ -28,16 +30,14 @@ export class Call {
   readonly #parts: DispatchParts;
   readonly #request: CallRequest;
   readonly #caller: CallerStream;
-  readonly #startedMs: number;
-  readonly #endsAtMs: number;
+  readonly #clock: CallClock;
   readonly #failedNodes = new FailedNodes();
+  readonly #stalled: StalledCaller;
   readonly #lookAgain = (): void => this.#guarded(() => this.#place());
   #state: CallState = { kind: "placing" };
   #deadline: Timer | undefined;
   #attempts = 0;
   #chargedRetries = 0;
-  #waitedMs = 0;
-  #firstTokenMs: number | undefined;
   #lastNode: NodeView | undefined;
   #lastFailure: DroverError | undefined;
 
@@ -45,15 +45,16 @@ export class Call {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
-    this.#startedMs = parts.clock.nowMs();
-    this.#endsAtMs =
-      this.#startedMs + (request.timeoutMs === undefined ? Number.POSITIVE_INFINITY : hopDeadlineMs(request.timeoutMs));
+    this.#stalled = new StalledCaller(parts.clock, () =>
+      this.#guarded(() => this.#fail(stalledError(request.profile.model))),
+    );
+    this.#clock = new CallClock(parts.clock, request);
   }
 
   start(): void {
     this.#guarded(() => {
       this.#parts.budget.deposit();
-      const leftMs = this.#timeLeft().callMs;
+      const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
       if (leftMs !== Number.POSITIVE_INFINITY) {
         this.#deadline = this.#parts.clock.after(leftMs, () => this.#guarded(() => this.#passDeadline()));
@@ -71,6 +72,7 @@ export class Call {
 
   /** The caller's end takes bytes again after a `write` that was answered false. */
   drained(): void {
+    this.#stalled.moved();
     if (this.#state.kind === "committed") this.#state.attempt.wire?.resume();
     if (this.#state.kind === "attempting") for (const attempt of this.#state.attempts) attempt.wire?.resume();
   }
@@ -111,15 +113,14 @@ export class Call {
       }
       before.timer.cancel();
     } else {
-      if (this.#timeLeft().waitMs === 0) return this.#fail(this.#lastFailure ?? error);
+      if (this.#clock.left().waitMs === 0) return this.#fail(this.#lastFailure ?? error);
       if (!waiting.enter(this.#lookAgain)) return this.#fail(this.#lastFailure ?? roomFull());
     }
-    const nowMs = clock.nowMs();
-    const sinceMs = before.kind === "waiting" ? before.sinceMs : nowMs;
-    const leftMs = this.#timeLeft().waitMs;
+    this.#clock.beginWait();
+    const leftMs = this.#clock.left().waitMs;
     const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
     const timer = clock.after(patienceMs, () => this.#guarded(() => this.#waitedTooLong()));
-    this.#state = { kind: "waiting", sinceMs, isFleetKnown, error, timer };
+    this.#state = { kind: "waiting", isFleetKnown, error, timer };
   }
 
   #waitedTooLong(): void {
@@ -128,7 +129,7 @@ export class Call {
 
   #leaveWaiting(): void {
     if (this.#state.kind !== "waiting") return;
-    this.#waitedMs = this.#waitedUntilNowMs();
+    this.#clock.endWait();
     this.#state.timer.cancel();
     this.#parts.waiting.leave(this.#lookAgain);
     this.#state = { kind: "placing" };
@@ -143,7 +144,7 @@ export class Call {
       {
         endpoint: node.endpoint,
         path,
-        headers: attemptHeaders(this.#request, attempt, this.#timeLeft()),
+        headers: attemptHeaders(this.#request, attempt, this.#clock.left()),
         body: body.bytes,
       },
       {
@@ -161,10 +162,16 @@ export class Call {
       attempt.hasDone = seen.hasDone;
       if (this.#request.isUnary) return this.#hold(attempt, bytes);
       if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt, this.#state.attempts);
-      if (!this.#caller.write(bytes)) attempt.wire?.pause();
+      if (!this.#caller.write(bytes)) this.#block(attempt);
     } catch (error) {
       this.#failUnexpectedly(error);
     }
+  }
+
+  #block(attempt: LiveAttempt): void {
+    attempt.wire?.pause();
+    // The write itself may have ended the call.
+    if (this.#state.kind !== "ended") this.#stalled.blocked();
   }
 
   #hold(attempt: LiveAttempt, bytes: Uint8Array): void {
@@ -179,7 +186,7 @@ export class Call {
 
   #commit(attempt: LiveAttempt, attempts: readonly LiveAttempt[]): void {
     for (const other of attempts) if (other !== attempt) abandon(other);
-    this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
+    this.#clock.markFirstToken();
     this.#state = { kind: "committed", attempt };
     // No other node will need it any more.
     this.#request.body.release();
@@ -208,7 +215,7 @@ export class Call {
 
   #succeed(attempt: LiveAttempt, trailers: Metadata): void {
     if (this.#request.isUnary) {
-      this.#firstTokenMs = this.#parts.clock.nowMs() - this.#startedMs;
+      this.#clock.markFirstToken();
       for (const bytes of attempt.held) this.#caller.write(bytes);
     }
     this.#finish(undefined, trailers, true);
@@ -224,7 +231,7 @@ export class Call {
         error: failure,
         attempts: this.#attempts,
         chargedRetries: this.#chargedRetries,
-        timeLeftMs: this.#timeLeft().callMs,
+        timeLeftMs: this.#clock.left().callMs,
         isPinned: this.#request.profile.node !== undefined,
       },
       budget,
@@ -239,7 +246,7 @@ export class Call {
 
   /** Looks again `afterMs` from now, unless the deadline or the caller's patience ends before. */
   #backOff(afterMs: number): void {
-    const { callMs, waitMs } = this.#timeLeft();
+    const { callMs, waitMs } = this.#clock.left();
     if (this.#lastFailure !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(this.#lastFailure);
     this.#leaveWaiting();
     this.#state = { kind: "backing-off", timer: this.#parts.clock.after(afterMs, this.#lookAgain) };
@@ -256,33 +263,19 @@ export class Call {
     const state = this.#state;
     this.#state = { kind: "ended" };
     this.#deadline?.cancel();
+    this.#stalled.moved();
     if (state.kind === "backing-off") state.timer.cancel();
     if (state.kind === "attempting") for (const attempt of state.attempts) abandon(attempt);
     if (state.kind === "committed") abandon(state.attempt);
     this.#request.body.release();
-    const times = this.#times();
+    const times = this.#clock.times();
     const report = { request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times };
     this.#parts.onEnd(report);
     if (isCallerThere) this.#caller.end({ error, trailers: reportTrailers(report, agentTrailers) });
   }
 
-  #times(): CallTimes {
-    const totalMs = this.#parts.clock.nowMs() - this.#startedMs;
-    return { waitedMs: this.#waitedUntilNowMs(), firstTokenMs: this.#firstTokenMs, totalMs };
-  }
-
-  #waitedUntilNowMs(): number {
-    return this.#waitedMs + (this.#state.kind === "waiting" ? this.#parts.clock.nowMs() - this.#state.sinceMs : 0);
-  }
-
-  #timeLeft(): TimeLeft {
-    const nowMs = this.#parts.clock.nowMs();
-    const waitMs = Math.max(this.#request.maxWaitMs - (nowMs - this.#startedMs), 0);
-    return { callMs: this.#endsAtMs - nowMs, waitMs };
-  }
-
   #passDeadline(): void {
-    this.#fail(deadlineError(this.#times(), this.#request.profile.model, this.#attempts, this.#lastNode));
+    this.#fail(deadlineError(this.#clock.times(), this.#request.profile.model, this.#attempts, this.#lastNode));
   }
 
   /** Runs a step; an error that no one expected ends this call alone, as INTERNAL with its id. */

@@ -109,6 +109,17 @@ describe("an agent that learns", () => {
     await running;
   });
 
+  test("loads one runner for callers that name what Ollama takes anyway", async () => {
+    ollama.clearRequests();
+    for (const options of [{}, { numCtx: 4_096 }, { numBatch: 512, numGpu: -1 }, {}]) {
+      for await (const _ of inference.generate({ model: "chat", prompt: promptOf(5), options }));
+    }
+    const sent = ollama.requests().filter(({ path }) => path === "/api/generate");
+    expect(sent.map(({ body }) => (body as { prompt: string }).prompt === "")).toEqual([false, false, false, false]);
+    expect(sent[1]?.body).toMatchObject({ options: { num_ctx: 4_096 } });
+    expect((await operator.getStatus({})).load?.runners).toHaveLength(1);
+  });
+
   async function refusalOf(...calls: { timeoutMs?: number; headers?: Record<string, string> }[]) {
     const errors: DroverError[] = [];
     for (const options of calls) {

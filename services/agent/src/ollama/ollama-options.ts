@@ -20,6 +20,16 @@ const RUNNER_OPTIONS: ReadonlySet<string> = new Set([
   "use_mmap",
 ]);
 
+/**
+ * What Ollama takes without them (api.DefaultOptions), and any negative num_gpu: named or not, it is the same runner. A
+ * model whose own parameters differ is loaded anew by Ollama when a caller names one of these.
+ */
+const DEFAULTS: ReadonlyMap<string, number> = new Map([
+  ["main_gpu", 0],
+  ["num_batch", 512],
+  ["num_thread", 0],
+]);
+
 /** The options of a request. `defaultNumCtx` is the operator's --num-ctx, for callers that name none. */
 export function ollamaOptions(options: Options | undefined, defaultNumCtx: number | undefined): OllamaOptions {
   const members = new Map<string, string>();
@@ -50,17 +60,24 @@ export function checkJson(text: string, field: string): void {
 }
 
 /**
- * The load-time options as canonical JSON: sorted keys, nulls (which Ollama ignores) left out. Empty when there are none:
+ * The load-time options as canonical JSON: sorted keys; nulls, which Ollama ignores, and its defaults left out. Empty when there are none:
  * the model's default runner. `shift` counts only when it is false, as true is what Ollama takes without it.
  */
 export function runnerOptionsJson(options: OllamaOptions, shift?: boolean): string {
   const members = [...options]
     .filter(([key, text]) => RUNNER_OPTIONS.has(key) && text !== "null")
-    .map(([key, text]) => [key, JSON.stringify(JSON.parse(text))] as const);
+    .map(([key, text]) => [key, JSON.parse(text) as unknown] as const)
+    .filter(([key, value]) => !isDefault(key, value))
+    .map(([key, value]) => [key, JSON.stringify(value)] as const);
   if (shift === false) members.push(["shift", "false"]);
   if (members.length === 0) return "";
   members.sort(([left], [right]) => (left < right ? -1 : 1));
   return `{${members.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(",")}}`;
+}
+
+function isDefault(key: string, value: unknown): boolean {
+  if (key === "num_gpu") return typeof value === "number" && value < 0;
+  return value === DEFAULTS.get(key);
 }
 
 function addTyped(members: Map<string, string>, options: Options): void {

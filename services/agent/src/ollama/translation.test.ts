@@ -283,6 +283,13 @@ describe("the runner that a request needs", () => {
     expect(runner({ options: { numCtx: 9, extraOptionsJson: '{"num_ctx":3}' } })).toBe('{"num_ctx":9}');
   });
 
+  test("is the same one with options at Ollama's defaults, and another one with any other value", () => {
+    expect(runner({ options: { numBatch: 512, mainGpu: 0, numGpu: -1, numThread: 0 } })).toBe("");
+    expect(runner({ options: { extraOptionsJson: '{"num_gpu":-7,"num_batch":512.0}' } })).toBe("");
+    const others = '{"main_gpu":1,"num_batch":511,"num_ctx":512,"num_gpu":0,"num_thread":1,"use_mmap":false}';
+    expect(runner({ options: { extraOptionsJson: others } })).toBe(others);
+  });
+
   test("is another one without context shift", () => {
     expect(runner({ shift: false })).toBe('{"shift":false}');
   });

@@ -1,6 +1,5 @@
 /**
- * What makes two calls share a runner: the model and its load-time options. Options are compared as they were asked for;
- * it does not know which different options Ollama treats alike.
+ * What makes two calls share a runner: the model and its load-time options. It does not know what is loaded.
  */
 
 /** A model with one set of load-time options, as calls ask for it. */
@@ -19,4 +18,15 @@ export interface RunnerSpec {
 
 export function runnerSpec(fields: Omit<RunnerSpec, "key">): RunnerSpec {
   return { ...fields, key: fields.optionsJson === "" ? fields.modelKey : `${fields.modelKey} ${fields.optionsJson}` };
+}
+
+/** The context that `spec` asks for, and the runner that asks for none but is the same else; undefined when it asks for none. */
+export function withoutContext(
+  spec: RunnerSpec,
+): { readonly contextLength: unknown; readonly base: RunnerSpec } | undefined {
+  if (spec.optionsJson === "") return undefined;
+  const { num_ctx: contextLength, ...rest } = JSON.parse(spec.optionsJson) as Record<string, unknown>;
+  if (contextLength === undefined) return undefined;
+  const optionsJson = Object.keys(rest).length === 0 ? "" : JSON.stringify(rest);
+  return { contextLength, base: runnerSpec({ ...spec, optionsJson }) };
 }

@@ -4,7 +4,7 @@
  */
 import type { LoadedModel, RunnerSnapshot } from "../status/node-load.ts";
 import { LearnedRates } from "./learned-rates.ts";
-import type { RunnerSpec } from "./runner-key.ts";
+import { type RunnerSpec, withoutContext } from "./runner-key.ts";
 
 /**
  * - `cold`: nobody asked for it yet, or Ollama let it go.
@@ -48,8 +48,9 @@ export class RunnerTable {
     this.#slotsPerRunner = slotsPerRunner;
   }
 
-  /** The record of a runner, made when it is new. */
-  touch(spec: RunnerSpec): RunnerRecord {
+  /** The record of a runner, made when it is new. Who names the context that is loaded anyway shares it with those who do not. */
+  touch(asked: RunnerSpec): RunnerRecord {
+    const spec = this.#canonical(asked);
     const record = this.#records.get(spec.key) ?? {
       spec,
       // Ollama forces one for models that only embed (server/sched.go).
@@ -156,6 +157,14 @@ export class RunnerTable {
         rates: undefined,
       }));
     return [...own, ...foreign];
+  }
+
+  /** Ollama does not load a model anew for the context that it has (server/sched.go needsReload). */
+  #canonical(asked: RunnerSpec): RunnerSpec {
+    const split = withoutContext(asked);
+    const loaded = split === undefined ? undefined : this.#records.get(split.base.key);
+    if (split === undefined || loaded?.seen === undefined) return asked;
+    return loaded.seen.contextLength === split.contextLength ? split.base : asked;
   }
 
   /** `wanted` is about to be waited for. Forgetting what somebody waits for would make a second record of one runner. */

@@ -73,6 +73,15 @@ describe("the rates of a runner", () => {
     expect(rates.snapshot().msPerToken).toHaveLength(64);
   });
 
+  test("of holding a slot are told from the third call on", () => {
+    const rates = new LearnedRates();
+    rates.learnHold(1_000);
+    rates.learnHold(1_000);
+    expect(rates.holdMs).toBeUndefined();
+    rates.learnHold(2_000);
+    expect(rates.holdMs).toBeCloseTo(1_300);
+  });
+
   test("of loading follow the loads", () => {
     const rates = new LearnedRates();
     rates.learnLoad(1_000);

@@ -38,6 +38,8 @@ export class Http2Caller implements CallerStream {
   #end({ error, trailers }: CallEnding): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
+    // Trailers would wait behind the bytes that nobody reads; gRPC reads this reset as RESOURCE_EXHAUSTED.
+    if (error?.kind === "caller_stalled") return stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     const status = error === undefined ? { [META.grpcStatus]: "0" } : toGrpcTrailers(error);
     const all = { ...trailers, ...status, ...extraTrailers(error?.kind) };
     if (stream.headersSent) {

@@ -261,6 +261,19 @@ describe("the name of a node", () => {
   });
 });
 
+describe("a caller that stops reading", () => {
+  it("is reset after 30 s: trailers would wait behind what it does not read", async () => {
+    const { attempt, stream } = await begin();
+    stream.pause();
+    for (let sent = 0; sent < 50; sent++)
+      attempt.sends(frame(Buffer.concat([Buffer.from([0x12]), Buffer.alloc(20_000)])));
+    await until(() => attempt.isPaused);
+    bench.clock.advance(30_000);
+    await until(() => stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    expect(attempt.isCancelled).toBe(true);
+  });
+});
+
 describe("a caller that leaves", () => {
   it.each([
     ["in the middle of its request", CHAT.subarray(0, 6)],

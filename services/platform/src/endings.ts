@@ -45,11 +45,11 @@ export const ENDINGS = {
   node_name_ambiguous: ending(Code.FailedPrecondition),
   fleet_not_ready: ending(Code.Unavailable),
   no_node_available: ending(Code.Unavailable),
-  wait_exceeded: ending(Code.ResourceExhausted),
   // The node.
   node_lacks_model: ending(Code.NotFound, "charged"),
   node_draining: ending(Code.Unavailable, "free"),
-  // Neither ran: another node may have room.
+  // None of these ran: another node may have room, or a shorter queue.
+  wait_exceeded: ending(Code.ResourceExhausted, "free"),
   queue_full: ending(Code.ResourceExhausted, "free"),
   overloaded: ending(Code.ResourceExhausted, "free"),
   node_unreachable: ending(Code.Unavailable, "free", "node"),

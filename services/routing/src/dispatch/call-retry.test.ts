@@ -31,6 +31,20 @@ describe("an attempt that provably never ran, or whose node went away", () => {
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 
+  it.each(["queue_full", "overloaded", "wait_exceeded"] as const)(
+    "is placed elsewhere after %s, and told to the caller at once when nobody has room",
+    (kind) => {
+      const bench = benchOf("a", "b");
+      const { caller } = bench.start();
+      bench.transport.last.fails(kind, "No room.", 700);
+      expect(bench.transport.endpoints).toEqual(["a", "b"]);
+      bench.transport.last.fails(kind, "No room.", 900);
+      expect([caller.outcome, caller.endings[0]?.error?.retryAfterMs]).toEqual([kind, 900]);
+      expect(bench.transport.attempts.length).toBe(2);
+      expect(bench.leftovers).toEqual(NOTHING_LEFT);
+    },
+  );
+
   it("costs no budget: any number of calls is placed again", () => {
     const bench = benchOf("a", "b");
     for (let count = 0; count < 50; count++) {

@@ -2,7 +2,7 @@
  * The nodes that failed in one call, in the order of their last failures: which of them may be tried again, and when. It
  * knows nothing of who else could take the call.
  */
-import { DroverError } from "@drover/platform";
+import { DroverError, type EndingKind } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 
 interface Failure {
@@ -75,7 +75,18 @@ export class FailedNodes {
   }
 }
 
-/** Whether time mends it: a model that is missing or does not load there is so a second later too. */
+/**
+ * What a node that was asked once is not asked again for in one call: the model that it lacks, and room that it has not. When no
+ * other node has room either, the caller is told at once instead of being held.
+ */
+const NOT_ASKED_TWICE: ReadonlySet<EndingKind> = new Set([
+  "node_lacks_model",
+  "queue_full",
+  "overloaded",
+  "wait_exceeded",
+]);
+
+/** Whether time mends it: a model that does not load there does not a second later either. */
 function mayPass({ kind, ending }: DroverError): boolean {
-  return ending.blame !== "node-and-model" && kind !== "node_lacks_model";
+  return ending.blame !== "node-and-model" && !NOT_ASKED_TWICE.has(kind);
 }

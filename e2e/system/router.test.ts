@@ -409,9 +409,10 @@ describe("a router without nodes", () => {
     const router = await start("router", "--nodes", `127.0.0.1:${port},${ops.opsAddress}`);
     const grpc = caller(router.address);
     const { error } = await grpc.stream(chat, say());
+    // Whether the call's patience or the nodes' ends first is a matter of milliseconds.
     expect([error?.code, error?.details]).toEqual([
       status.UNAVAILABLE,
-      expect.stringContaining("None of the 2 nodes answers"),
+      expect.stringMatching(/None of the 2 nodes answers|nodes have not told their models yet/),
     ]);
     await vi.waitUntil(
       async () => (await nodesOf(grpc)).every((node) => node.detail.includes("no Drover agent answers")),

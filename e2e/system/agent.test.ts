@@ -143,6 +143,11 @@ describe("an agent beside a simulated Ollama", () => {
     expect(outcome.trailers.get("drover-call")).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  test("tells a failed call's id once", async () => {
+    const { code, trailers } = await chat(client, chatOf("x", "llama9"));
+    expect([code, trailers.get("drover-call")]).toEqual(["NotFound", expect.stringMatching(/^[0-9a-f-]{36}$/)]);
+  });
+
   test("says Host localhost to Ollama, and always asks for a stream", () => {
     expect(lastChat()?.headers.host).toBe("localhost");
     expect(lastChat()?.body).toMatchObject({ model: "chat", stream: true });

@@ -107,7 +107,7 @@ export class InferenceCall {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.scope.close();
-    this.#setTrailers();
+    this.#setTrailers(error === undefined);
     // A caller that left without a word ends the generator without an error.
     this.#log(this.reasonOf(error));
   }
@@ -170,10 +170,11 @@ export class InferenceCall {
     throw new DroverError("node_draining", message, { facts: { node: node.name }, retryAfterMs: DRAINING_RETRY_MS });
   }
 
-  #setTrailers(): void {
+  #setTrailers(isOk: boolean): void {
     const trailers = this.#context.responseTrailer;
     const { times } = this.scope;
-    trailers.set(META.call, this.identity.callId);
+    // An error carries it already, and connect would send both.
+    if (isOk) trailers.set(META.call, this.identity.callId);
     trailers.set(META.node, headerSafe(this.deps.node.name));
     trailers.set(META.queueMs, String(Math.round(times.queueMs)));
     trailers.set(META.loadMs, String(Math.round(times.loadMs)));

@@ -64,6 +64,7 @@ export {
 } from "./host-port.ts";
 export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./labels.ts";
 export { Lifecycle, type StopOptions } from "./lifecycle.ts";
+export { LISTED_MAX, listed } from "./listed.ts";
 export { bindSocket } from "./listener/bind.ts";
 export { ACCEPTED_ENCODINGS } from "./listener/grpc-answer.ts";
 export type { RelayHandler, RelayRoute } from "./listener/http-sides.ts";

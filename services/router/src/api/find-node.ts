@@ -1,11 +1,8 @@
 /**
  * The one node that an operator means by an id or a name.
  */
-import { DroverError } from "@drover/platform";
+import { DroverError, listed } from "@drover/platform";
 import { type FleetSnapshot, isAddressedBy, type NodeView } from "@drover/routing";
-
-/** Nodes that a message names before it says "and N more": messages are at most 1 KiB. */
-const NAMED_MAX = 5;
 
 /** Throws a DroverError that says what to use instead. */
 export function findNode(snapshot: FleetSnapshot, idOrName: string): NodeView {
@@ -32,10 +29,4 @@ export function findNode(snapshot: FleetSnapshot, idOrName: string): NodeView {
   throw new DroverError("node_not_found", `No node has the id or name "${idOrName}". Known nodes: ${names}.`, {
     facts,
   });
-}
-
-function listed(items: readonly string[]): string {
-  if (items.length === 0) return "none";
-  if (items.length <= NAMED_MAX) return items.join(", ");
-  return `${items.slice(0, NAMED_MAX).join(", ")} and ${items.length - NAMED_MAX} more`;
 }

@@ -2,7 +2,7 @@
  * What to say when no node can take a call: refuse it for good, or let it wait. It turns the filter's reasons into one
  * error that names the model, the nodes and what to do.
  */
-import { DroverError, nearestNames } from "@drover/platform";
+import { DroverError, LISTED_MAX, listed, nearestNames } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import { type FleetSnapshot, pendingEndpoints } from "../fleet/snapshot.ts";
 import type { HealthGate } from "../health/health-gate.ts";
@@ -12,8 +12,6 @@ import type { PickRequest, PickResult } from "./picker.ts";
 
 /** When to try again where nothing better is known: the fleet's own status is at most a second old. */
 const RETRY_AFTER_MS = 1_000;
-/** Nodes and models that a message names before it says "and N more": messages are at most 1 KiB. */
-const NAMED_MAX = 5;
 
 export function verdictWithoutCandidate(
   request: PickRequest,
@@ -209,11 +207,11 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
 
 /** By the whole name, else by the name without its tag: "smolm2" means "smollm2:135m". */
 function nearestModels(wanted: string, names: ReadonlySet<string>): readonly string[] {
-  const near = nearestNames(wanted, names, NAMED_MAX);
+  const near = nearestNames(wanted, names, LISTED_MAX);
   if (near.length > 0) return near;
   const untagged = new Set([...names].map(withoutTag));
-  const bases = new Set(nearestNames(withoutTag(wanted), untagged, NAMED_MAX));
-  return [...names].filter((name) => bases.has(withoutTag(name))).slice(0, NAMED_MAX);
+  const bases = new Set(nearestNames(withoutTag(wanted), untagged, LISTED_MAX));
+  return [...names].filter((name) => bases.has(withoutTag(name))).slice(0, LISTED_MAX);
 }
 
 function withoutTag(name: string): string {
@@ -225,10 +223,4 @@ function modelNames(nodes: readonly NodeView[]): ReadonlySet<string> {
   const names = new Set<string>();
   for (const node of nodes) for (const model of node.models.values()) names.add(model.name);
   return names;
-}
-
-function listed(items: readonly string[]): string {
-  if (items.length === 0) return "none";
-  if (items.length <= NAMED_MAX) return items.join(", ");
-  return `${items.slice(0, NAMED_MAX).join(", ")} and ${items.length - NAMED_MAX} more`;
 }

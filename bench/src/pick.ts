@@ -79,6 +79,7 @@ function nodeOf(index: number): NodeView {
     ackedSend: 0,
     models: new Map([["m", model]]),
     isInventoryComplete: true,
+    runners: new Map(),
     loadedModels: new Set(["m"]),
     slots: 1 + (index % 4),
     active: index % 3,

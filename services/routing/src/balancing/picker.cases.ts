@@ -490,6 +490,7 @@ function lostMember(endpoint: string): FleetMember {
         load: undefined,
       },
       models: new Map(),
+      runners: new Map(),
       loadedModels: new Set(),
     },
   });

@@ -75,6 +75,23 @@ describe("what is known of an endpoint", () => {
     expect([...attached(told(2, { load: { runners } })).known.loadedModels]).toEqual([keyOf("c:1")]);
   });
 
+  it("knows of each runner with which options it was loaded, and how much fits into it", () => {
+    const runners = [
+      { model: "a", state: RunnerState.CLOSING, slots: 2, active: 1, contextLength: 4_096 },
+      { model: "a:latest", state: RunnerState.LOADING, runnerOptionsJson: '{"num_ctx":9}', queued: 3 },
+      { model: "b", state: RunnerState.UNSPECIFIED, contextLength: 7 },
+    ];
+    expect([...attached(told(2, { load: { runners } })).known.runners]).toEqual([
+      [
+        keyOf("a"),
+        [
+          { optionsJson: "", state: "closing", slots: 2, active: 1, queued: 0, contextLength: 4_096 },
+          { optionsJson: '{"num_ctx":9}', state: "loading", slots: 1, active: 0, queued: 3, contextLength: 0 },
+        ],
+      ],
+    ]);
+  });
+
   it("leaves out cloud models and names that break Ollama's rules", () => {
     const models = [
       { name: "gpt-oss:120b-cloud", remoteHost: "https://ollama.com" },

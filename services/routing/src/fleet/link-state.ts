@@ -4,7 +4,8 @@
  */
 import type { Status, Welcome } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { NodeIdentity } from "@drover/proto/drover/fleet/v1/fleet_pb";
-import { type ModelView, type NodeParts, viewLoadedModels, viewModels } from "./node-view.ts";
+import { type ModelView, type NodeParts, viewModels } from "./node-view.ts";
+import { loadedModelsOf, type RunnerView, viewRunners } from "./runner-view.ts";
 
 export type LinkEvent =
   | { readonly kind: "welcomed"; readonly welcome: Welcome; readonly atMs: number }
@@ -17,6 +18,7 @@ export type LinkEvent =
 export interface LastKnown {
   readonly parts: NodeParts;
   readonly models: ReadonlyMap<string, ModelView>;
+  readonly runners: ReadonlyMap<string, readonly RunnerView[]>;
   readonly loadedModels: ReadonlySet<string>;
 }
 
@@ -76,6 +78,7 @@ function applyStatus(state: LinkState & { kind: "attached" }, status: Status, at
 }
 
 function mergeStatus(before: LastKnown, status: Status): LastKnown {
+  const runners = status.load === undefined ? before.runners : viewRunners(status.load);
   return {
     parts: {
       identity: before.parts.identity,
@@ -84,7 +87,8 @@ function mergeStatus(before: LastKnown, status: Status): LastKnown {
       load: status.load ?? before.parts.load,
     },
     models: status.inventory === undefined ? before.models : viewModels(status.inventory),
-    loadedModels: status.load === undefined ? before.loadedModels : viewLoadedModels(status.load),
+    runners,
+    loadedModels: runners === before.runners ? before.loadedModels : loadedModelsOf(runners),
   };
 }
 
@@ -101,7 +105,8 @@ function lost(state: LinkState, reason: string, atMs: number): LinkState {
 }
 
 function knownOf(parts: NodeParts): LastKnown {
-  return { parts, models: viewModels(parts.inventory), loadedModels: viewLoadedModels(parts.load) };
+  const runners = viewRunners(parts.load);
+  return { parts, models: viewModels(parts.inventory), runners, loadedModels: loadedModelsOf(runners) };
 }
 
 /** The identity that this endpoint told, if it ever did. */

@@ -5,7 +5,7 @@
 
 import { modelKey } from "@drover/platform";
 import type { ModelInventory, NodeCondition, NodeIdentity, NodeLoad } from "@drover/proto/drover/fleet/v1/fleet_pb";
-import { RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import type { RunnerView } from "./runner-view.ts";
 
 /** A model on a node's disk. */
 export interface ModelView {
@@ -48,6 +48,8 @@ export interface NodeView {
   readonly models: ReadonlyMap<string, ModelView>;
   /** Whether `models` is the node's whole list. */
   readonly isInventoryComplete: boolean;
+  /** What is in memory, or on its way there, by model key. */
+  readonly runners: ReadonlyMap<string, readonly RunnerView[]>;
   /** Keys of the models that are in memory. */
   readonly loadedModels: ReadonlySet<string>;
   /** Slots of one runner. */
@@ -83,13 +85,4 @@ export function viewModels(inventory: ModelInventory | undefined): ReadonlyMap<s
     });
   }
   return models;
-}
-
-export function viewLoadedModels(load: NodeLoad | undefined): ReadonlySet<string> {
-  const loaded = new Set<string>();
-  for (const runner of load?.runners ?? []) {
-    const key = runner.state === RunnerState.LOADED ? modelKey(runner.model) : undefined;
-    if (key !== undefined) loaded.add(key);
-  }
-  return loaded;
 }

@@ -1,7 +1,7 @@
 import { SimClock } from "@drover/platform";
 import { describe, expect, it } from "vitest";
 import { FakeFleet } from "../testing/fake-fleet.ts";
-import { keyOf, MODEL } from "../testing/node-views.ts";
+import { keyOf, MODEL, runnerView } from "../testing/node-views.ts";
 import type { NodeView } from "./node-view.ts";
 import { pendingEndpoints } from "./snapshot.ts";
 
@@ -24,7 +24,13 @@ describe("a node in the snapshot", () => {
     fake.attach("a:1", {
       name: "anna",
       identity: { labels: { zone: "eu" }, baseWeight: 300 },
-      load: { runners: [{ model: MODEL, state: 2 }], slotsPerRunner: 4, active: 3, queued: 2, queueLimit: 50 },
+      load: {
+        runners: [{ model: MODEL, state: 2, slots: 4, active: 3, queued: 2, contextLength: 8_192 }],
+        slotsPerRunner: 4,
+        active: 3,
+        queued: 2,
+        queueLimit: 50,
+      },
     });
     fake.status("a:1", { ackedSend: 7n });
     expect(only(fake)).toEqual({
@@ -45,6 +51,7 @@ describe("a node in the snapshot", () => {
         ],
       ]),
       isInventoryComplete: true,
+      runners: new Map([[keyOf(MODEL), [runnerView({ slots: 4, active: 3, queued: 2, contextLength: 8_192 })]]]),
       loadedModels: new Set([keyOf(MODEL)]),
       slots: 4,
       active: 3,

@@ -4,6 +4,7 @@
 import { modelKey } from "@drover/platform";
 import type { CallProfile } from "../balancing/call-profile.ts";
 import type { ModelView, NodeView } from "../fleet/node-view.ts";
+import type { RunnerView } from "../fleet/runner-view.ts";
 import type { FleetMember, FleetSnapshot } from "../fleet/snapshot.ts";
 
 export const MODEL = "llama3.2:1b";
@@ -33,6 +34,7 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
     ackedSend: 0,
     models: new Map(models.map((model) => [keyOf(model), modelView(model, capabilities)])),
     isInventoryComplete: true,
+    runners: new Map(loaded.map((model) => [keyOf(model), [runnerView()]])),
     loadedModels: new Set(loaded.map(keyOf)),
     slots: 1,
     active: 0,
@@ -40,6 +42,11 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
     queueLimit: 100,
     ...rest,
   };
+}
+
+/** An idle runner with the model's own options, unless told otherwise. */
+export function runnerView(options: Partial<RunnerView> = {}): RunnerView {
+  return { optionsJson: "", state: "loaded", slots: 1, active: 0, queued: 0, contextLength: 0, ...options };
 }
 
 function modelView(name: string, capabilities: readonly string[]): ModelView {

@@ -1,0 +1,49 @@
+/** What a picker may know of a node's runners: the models in its memory, each with the options with which it was loaded. */
+import { modelKey } from "@drover/platform";
+import { type NodeLoad, type Runner, RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
+
+export interface RunnerView {
+  /** Canonical JSON of its load-time options; empty for the model's default runner. */
+  readonly optionsJson: string;
+  readonly state: "loading" | "loaded" | "closing";
+  readonly slots: number;
+  /** Slots that are busy or cooling. */
+  readonly active: number;
+  readonly queued: number;
+  /** Tokens that fit into it, as Ollama says; 0 while that is not known. */
+  readonly contextLength: number;
+}
+
+/** By model key. A model may have several: Ollama holds one of them, and calls wait for the others. */
+export function viewRunners(load: NodeLoad | undefined): ReadonlyMap<string, readonly RunnerView[]> {
+  const byModel = new Map<string, RunnerView[]>();
+  for (const runner of load?.runners ?? []) {
+    const key = modelKey(runner.model);
+    const view = viewRunner(runner);
+    if (key === undefined || view === undefined) continue;
+    const views = byModel.get(key);
+    if (views === undefined) byModel.set(key, [view]);
+    else views.push(view);
+  }
+  return byModel;
+}
+
+/** Models that can be asked without a load, by key. */
+export function loadedModelsOf(runners: ReadonlyMap<string, readonly RunnerView[]>): ReadonlySet<string> {
+  const loaded = [...runners].filter(([, views]) => views.some(({ state }) => state === "loaded"));
+  return new Set(loaded.map(([key]) => key));
+}
+
+const STATES: ReadonlyMap<RunnerState, RunnerView["state"]> = new Map([
+  [RunnerState.LOADING, "loading"],
+  [RunnerState.LOADED, "loaded"],
+  [RunnerState.CLOSING, "closing"],
+]);
+
+/** Undefined for a state of a newer agent. */
+function viewRunner(runner: Runner): RunnerView | undefined {
+  const state = STATES.get(runner.state);
+  if (state === undefined) return undefined;
+  const { slots, active, queued, contextLength } = runner;
+  return { optionsJson: runner.runnerOptionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength };
+}

@@ -4,7 +4,7 @@ export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
 export { readAdminToken } from "./admin-token.ts";
 export { ByteBudget, REQUEST_BODIES_BYTES } from "./byte-budget.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
-export { type CommonDefaults, commonOptions } from "./config/common-options.ts";
+export { type CommonDefaults, commonOptions, consulOption } from "./config/common-options.ts";
 export {
   type ConfigDefinition,
   type ConfigOf,
@@ -32,6 +32,7 @@ export {
   textSchema,
 } from "./config/values.ts";
 export { ConfigError } from "./config-error.ts";
+export { type ConsulAccess, consulAccess } from "./consul-access.ts";
 export { formatGrpcTimeout, hopDeadlineMs, parseGrpcTimeoutMs, readDeadlineMs } from "./deadline.ts";
 export { DroverError, type DroverErrorOptions, InvariantError, invariant } from "./drover-error.ts";
 export {

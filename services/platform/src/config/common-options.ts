@@ -2,9 +2,10 @@
  * The options that router and agent share, so that one flag means one thing in both. Each program adds its own to them.
  */
 import { hostname } from "node:os";
+import { CONSUL_HTTP_PORT, consulAddressOf } from "../consul-access.ts";
 import { LOG_LEVELS } from "../log.ts";
-import { listOption, option, switchOption } from "./define.ts";
-import { hostPortText, labels, oneOf, text } from "./values.ts";
+import { listOption, type Option, option, switchOption } from "./define.ts";
+import { consulUrl, hostPortText, labels, oneOf, text } from "./values.ts";
 
 export interface CommonDefaults {
   /** `HOST:PORT` of --listen. */
@@ -17,6 +18,22 @@ export interface CommonDefaults {
 
 export function commonOptions(defaults: CommonDefaults) {
   return { ...networkOptions(defaults), ...identityOptions(defaults), ...safetyOptions(), ...otherOptions() };
+}
+
+/**
+ * `--consul [ADDRESS]`, as a URL, undefined without the flag; `help` is what this program does with Consul. Only the flag (or
+ * DROVER_CONSUL) switches Consul on: CONSUL_HTTP_ADDR stands in many shells for other reasons.
+ */
+export function consulOption(help: string): Option<string | undefined> {
+  return option({
+    flag: "consul",
+    value: "ADDRESS",
+    schema: consulUrl(),
+    defaultHelp: `off; without a value CONSUL_HTTP_ADDR, else 127.0.0.1:${CONSUL_HTTP_PORT}`,
+    bare: consulAddressOf,
+    group: "Fleet",
+    help,
+  });
 }
 
 function networkOptions(defaults: CommonDefaults) {

@@ -142,5 +142,12 @@ function parse(schema: Extract<Option<unknown>, { kind: "text" }>["schema"], tex
   const result = schema.safeParse(text);
   if (result.success) return { value: result.data };
   const [issue] = result.error.issues;
-  return { problem: `${place} ${JSON.stringify(text)}: must be ${issue?.message ?? "something else"}` };
+  return {
+    problem: `${place} ${JSON.stringify(withoutPassword(text))}: must be ${issue?.message ?? "something else"}`,
+  };
+}
+
+/** Complaints end in logs: `http://user:password@host` goes there without its middle. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/]*@/, "//…@");
 }

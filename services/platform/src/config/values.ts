@@ -3,6 +3,7 @@
  * what is wrong. Each schema reads text, because all three sources can be written as text.
  */
 import { z } from "zod";
+import { CONSUL_HTTP_PORT } from "../consul-access.ts";
 import { type HostPort, parseHostPort } from "../host-port.ts";
 import { isLabels, type Labels, parseLabels } from "../labels.ts";
 
@@ -105,6 +106,18 @@ export function httpUrl(defaultPort?: number): TextSchema<string> {
     const hasPort = hasScheme || /:\d+$/.test(value.split("/", 1)[0] ?? "");
     if (defaultPort !== undefined && !hasPort) url.port = String(defaultPort);
     return { value: `${url.origin}${url.pathname.replace(/\/+$/, "")}` };
+  });
+}
+
+/** The address of a Consul, as `CONSUL_HTTP_ADDR` holds it; without scheme http, without scheme and port 8500. */
+export function consulUrl(): TextSchema<string> {
+  const schema = httpUrl(CONSUL_HTTP_PORT);
+  return textSchema((value) => {
+    if (value.startsWith("unix:")) return { problem: "a URL or HOST:PORT; sockets in the file system cannot be used" };
+    // A URL hides what it does not use; a password that nobody sends would be looked for in the wrong place.
+    if (/[@?#]/.test(value)) return { problem: "a URL or HOST:PORT without user, query or fragment" };
+    const result = schema.safeParse(value);
+    return result.success ? { value: result.data } : { problem: "a URL or HOST:PORT, as 127.0.0.1:8500" };
   });
 }
 

@@ -1,21 +1,16 @@
 /**
  * Where a call stands between its arrival and its one end.
  */
-import type { DroverError, Timer } from "@drover/platform";
-import type { LiveAttempt } from "./live-attempt.ts";
+import type { Timer } from "@drover/platform";
 
 export type CallState =
   /** At its start, and between a failed attempt and the next: nothing is open. */
   | { readonly kind: "placing" }
-  /** No node can take it: looks again when the fleet changes, until `timer`. */
-  | {
-      readonly kind: "waiting";
-      readonly isFleetKnown: boolean;
-      readonly error: DroverError;
-      readonly timer: Timer;
-    }
+  /** No node can take it: looks again when the fleet changes, for as long as its caller is ready to wait. */
+  | { readonly kind: "waiting" }
   | { readonly kind: "backing-off"; readonly timer: Timer }
-  /** Before the commit; the first attempt to commit cancels the others. */
-  | { readonly kind: "attempting"; readonly attempts: readonly LiveAttempt[] }
-  | { readonly kind: "committed"; readonly attempt: LiveAttempt }
+  /** Before the commit, with one attempt or two; the first to commit stops the other. */
+  | { readonly kind: "attempting" }
+  /** The caller holds a part of the answer of the one attempt that is left. */
+  | { readonly kind: "committed" }
   | { readonly kind: "ended" };

@@ -5,26 +5,21 @@
  * moves whole messages and never decodes one.
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
-import type { Lease } from "../balancing/picker.ts";
-import type { NodeView } from "../fleet/node-view.ts";
-import { type Verdict, verdictOf } from "../health/health-gate.ts";
+import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
-import { attemptHeaders } from "./attempt-headers.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
 import { deadlineError, reportTrailers } from "./call-times.ts";
+import { CallWait } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
-import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
+import type { LiveAttempt } from "./live-attempt.ts";
+import { LiveAttempts } from "./live-attempts.ts";
 import { decideRetry } from "./retry-policy.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
-import { roomFull } from "./waiting-room.ts";
-
-/** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
-const UNKNOWN_FLEET_WAIT_MS = 5_000;
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -33,12 +28,12 @@ export class Call {
   readonly #clock: CallClock;
   readonly #failedNodes = new FailedNodes();
   readonly #stalled: StalledCaller;
+  readonly #wait: CallWait;
+  readonly #attempts: LiveAttempts;
   readonly #lookAgain = (): void => this.#guarded(() => this.#place());
   #state: CallState = { kind: "placing" };
   #deadline: Timer | undefined;
-  #attempts = 0;
   #chargedRetries = 0;
-  #lastNode: NodeView | undefined;
   #lastFailure: DroverError | undefined;
 
   constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
@@ -49,6 +44,14 @@ export class Call {
       this.#guarded(() => this.#fail(stalledError(request.profile.model))),
     );
     this.#clock = new CallClock(parts.clock, request);
+    this.#wait = new CallWait(parts, this.#clock, {
+      lookAgain: this.#lookAgain,
+      tooLong: (error) => this.#guarded(() => this.#fail(this.#lastFailure ?? error)),
+    });
+    this.#attempts = new LiveAttempts(parts.transport, request, this.#clock, {
+      onMessages: (attempt, bytes, seen) => this.#onMessages(attempt, bytes, seen),
+      onEnd: (attempt, end) => this.#guarded(() => this.#onEnd(attempt, end)),
+    });
   }
 
   start(): void {
@@ -73,8 +76,7 @@ export class Call {
   /** The caller's end takes bytes again after a `write` that was answered false. */
   drained(): void {
     this.#stalled.moved();
-    if (this.#state.kind === "committed") this.#state.attempt.wire?.resume();
-    if (this.#state.kind === "attempting") for (const attempt of this.#state.attempts) attempt.wire?.resume();
+    this.#attempts.resume();
   }
 
   /** Picks a node and begins an attempt, or waits, or refuses. Pick and lease are one turn. */
@@ -82,13 +84,14 @@ export class Call {
     const choice = chooseNode(this.#choiceRequest());
     switch (choice.kind) {
       case "picked":
-        this.#leaveWaiting();
-        return this.#attempt(choice.node, choice.lease);
+        this.#wait.leave();
+        this.#state = { kind: "attempting" };
+        return this.#attempts.begin(choice.node, choice.lease);
       case "pause":
         return this.#backOff(choice.afterMs);
       case "wait":
         // A live node's failure says more than to wait on; one that vanished or drains may be back in time.
-        if (this.#lastFailure === undefined || this.#failedNodes.isLastFree) return this.#wait(choice.error);
+        if (this.#lastFailure === undefined || this.#failedNodes.isLastFree) return this.#waitFor(choice.error);
         return this.#fail(this.#lastFailure);
       case "refused":
         return this.#fail(this.#lastFailure ?? choice.error);
@@ -101,67 +104,17 @@ export class Call {
     return { picker, snapshot: fleet.snapshot, profile, failed: this.#failedNodes, nowMs: clock.nowMs() };
   }
 
-  #wait(error: DroverError): void {
-    const { clock, fleet, waiting } = this.#parts;
-    const before = this.#state;
-    const isFleetKnown = fleet.snapshot.nodes.length > 0;
-    if (before.kind === "waiting") {
-      // Still waiting; only what would be said at the end is newer, unless its patience changed with the fleet.
-      if (before.isFleetKnown === isFleetKnown) {
-        this.#state = { ...before, error };
-        return;
-      }
-      before.timer.cancel();
-    } else {
-      if (this.#clock.left().waitMs === 0) return this.#fail(this.#lastFailure ?? error);
-      if (!waiting.enter(this.#lookAgain)) return this.#fail(this.#lastFailure ?? roomFull());
-    }
-    this.#clock.beginWait();
-    const leftMs = this.#clock.left().waitMs;
-    const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
-    const timer = clock.after(patienceMs, () => this.#guarded(() => this.#waitedTooLong()));
-    this.#state = { kind: "waiting", isFleetKnown, error, timer };
-  }
-
-  #waitedTooLong(): void {
-    if (this.#state.kind === "waiting") this.#fail(this.#lastFailure ?? this.#state.error);
-  }
-
-  #leaveWaiting(): void {
-    if (this.#state.kind !== "waiting") return;
-    this.#clock.endWait();
-    this.#state.timer.cancel();
-    this.#parts.waiting.leave(this.#lookAgain);
-    this.#state = { kind: "placing" };
-  }
-
-  #attempt(node: NodeView, lease: Lease): void {
-    const attempt = newAttempt(++this.#attempts, node, lease);
-    this.#lastNode = node;
-    this.#state = { kind: "attempting", attempts: [attempt] };
-    const { path, body } = this.#request;
-    attempt.wire = this.#parts.transport.open(
-      {
-        endpoint: node.endpoint,
-        path,
-        headers: attemptHeaders(this.#request, attempt, this.#clock.left()),
-        body: body.bytes,
-      },
-      {
-        onMessages: (bytes, seen) => this.#onMessages(attempt, bytes, seen),
-        onEnd: (end) => this.#guarded(() => this.#onEnd(attempt, end)),
-      },
-    );
+  #waitFor(error: DroverError): void {
+    const refusal = this.#wait.wait(error);
+    if (refusal === undefined) this.#state = { kind: "waiting" };
+    else this.#fail(this.#lastFailure ?? refusal);
   }
 
   /** The hot path: runs for each piece of a stream, so it allocates nothing once committed. */
   #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     try {
-      attempt.messages = seen.messages;
-      attempt.outputs = seen.outputs;
-      attempt.hasDone = seen.hasDone;
       if (this.#request.isUnary) return this.#hold(attempt, bytes);
-      if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt, this.#state.attempts);
+      if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt);
       if (!this.#caller.write(bytes)) this.#block(attempt);
     } catch (error) {
       this.#failUnexpectedly(error);
@@ -184,10 +137,10 @@ export class Call {
     this.#onEnd(attempt, { kind: "broken", error: notOneMessage(attempt.messages) });
   }
 
-  #commit(attempt: LiveAttempt, attempts: readonly LiveAttempt[]): void {
-    for (const other of attempts) if (other !== attempt) abandon(other);
+  #commit(attempt: LiveAttempt): void {
+    this.#attempts.keepOnly(attempt);
     this.#clock.markFirstToken();
-    this.#state = { kind: "committed", attempt };
+    this.#state = { kind: "committed" };
     // No other node will need it any more.
     this.#request.body.release();
   }
@@ -195,7 +148,7 @@ export class Call {
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
     const answer = readAnswer(end, { ...attempt, isUnary: this.#request.isUnary });
-    this.#closeAttempt(attempt, answer.error === undefined ? "success" : verdictOf(answer.error.kind));
+    this.#attempts.close(attempt, answer.error === undefined ? "success" : verdictOf(answer.error.kind));
     if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
     const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
@@ -204,13 +157,6 @@ export class Call {
     const poison = this.#failedNodes.poison(this.#request.profile.model);
     if (poison !== undefined) return this.#fail(poison, answer.trailers);
     this.#retryOrFail(failure, answer.trailers);
-  }
-
-  /** Takes an attempt that has ended out of the state and gives its lease back. */
-  #closeAttempt(attempt: LiveAttempt, verdict: Verdict): void {
-    attempt.lease.end(verdict);
-    const others = this.#state.kind === "attempting" ? this.#state.attempts.filter((other) => other !== attempt) : [];
-    this.#state = others.length > 0 ? { kind: "attempting", attempts: others } : { kind: "placing" };
   }
 
   #succeed(attempt: LiveAttempt, trailers: Metadata): void {
@@ -229,7 +175,7 @@ export class Call {
     const decision = decideRetry(
       {
         error: failure,
-        attempts: this.#attempts,
+        attempts: this.#attempts.made,
         chargedRetries: this.#chargedRetries,
         timeLeftMs: this.#clock.left().callMs,
         isPinned: this.#request.profile.node !== undefined,
@@ -248,7 +194,7 @@ export class Call {
   #backOff(afterMs: number): void {
     const { callMs, waitMs } = this.#clock.left();
     if (this.#lastFailure !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(this.#lastFailure);
-    this.#leaveWaiting();
+    this.#wait.leave();
     this.#state = { kind: "backing-off", timer: this.#parts.clock.after(afterMs, this.#lookAgain) };
   }
 
@@ -259,23 +205,24 @@ export class Call {
   /** The one way out. Afterwards nothing of the call is left anywhere. */
   #finish(error: DroverError | undefined, agentTrailers: Metadata, isCallerThere: boolean): void {
     if (this.#state.kind === "ended") return;
-    this.#leaveWaiting();
+    this.#wait.leave();
     const state = this.#state;
     this.#state = { kind: "ended" };
     this.#deadline?.cancel();
     this.#stalled.moved();
     if (state.kind === "backing-off") state.timer.cancel();
-    if (state.kind === "attempting") for (const attempt of state.attempts) abandon(attempt);
-    if (state.kind === "committed") abandon(state.attempt);
+    this.#attempts.abandonAll();
     this.#request.body.release();
+    const attempts = this.#attempts;
     const times = this.#clock.times();
-    const report = { request: this.#request, error, node: this.#lastNode, attempts: this.#attempts, times };
+    const report = { request: this.#request, error, node: attempts.lastNode, attempts: attempts.made, times };
     this.#parts.onEnd(report);
     if (isCallerThere) this.#caller.end({ error, trailers: reportTrailers(report, agentTrailers) });
   }
 
   #passDeadline(): void {
-    this.#fail(deadlineError(this.#clock.times(), this.#request.profile.model, this.#attempts, this.#lastNode));
+    const { made, lastNode } = this.#attempts;
+    this.#fail(deadlineError(this.#clock.times(), this.#request.profile.model, made, lastNode));
   }
 
   /** Runs a step; an error that no one expected ends this call alone, as INTERNAL with its id. */

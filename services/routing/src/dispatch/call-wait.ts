@@ -1,0 +1,75 @@
+/**
+ * The wait of one call for a node that takes it: its place in the waiting room, and how long its caller is ready to wait.
+ * It does not know what is looked for.
+ */
+import type { Clock, DroverError, Timer } from "@drover/platform";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { CallClock } from "./call-clock.ts";
+import { roomFull, type WaitingRoom } from "./waiting-room.ts";
+
+/** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
+const UNKNOWN_FLEET_WAIT_MS = 5_000;
+
+export interface CallWaitParts {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly waiting: WaitingRoom;
+}
+
+/** What a wait leads to. */
+export interface CallWaitEvents {
+  /** Something changed that may bring a node. */
+  readonly lookAgain: () => void;
+  /** The caller's patience ended; `error` is the latest reason for waiting. */
+  readonly tooLong: (error: DroverError) => void;
+}
+
+export class CallWait {
+  readonly #parts: CallWaitParts;
+  readonly #times: CallClock;
+  readonly #events: CallWaitEvents;
+  /** Undefined while it does not wait. */
+  #current: { error: DroverError; isFleetKnown: boolean; timer: Timer } | undefined;
+
+  constructor(parts: CallWaitParts, times: CallClock, events: CallWaitEvents) {
+    this.#parts = parts;
+    this.#times = times;
+    this.#events = events;
+  }
+
+  /** Waits, or goes on waiting for a newer reason. Returns with what the call must end instead, if it may not wait. */
+  wait(error: DroverError): DroverError | undefined {
+    const isFleetKnown = this.#parts.fleet.snapshot.nodes.length > 0;
+    const before = this.#current;
+    // Still waiting; only what would be said at the end is newer, unless its patience changed with the fleet.
+    if (before?.isFleetKnown === isFleetKnown) {
+      before.error = error;
+      return undefined;
+    }
+    if (before === undefined) {
+      if (this.#times.left().waitMs === 0) return error;
+      if (!this.#parts.waiting.enter(this.#events.lookAgain)) return roomFull();
+    }
+    before?.timer.cancel();
+    this.#times.beginWait();
+    this.#current = { error, isFleetKnown, timer: this.#patience(isFleetKnown) };
+    return undefined;
+  }
+
+  /** Harmless when it does not wait. */
+  leave(): void {
+    if (this.#current === undefined) return;
+    this.#times.endWait();
+    this.#current.timer.cancel();
+    this.#current = undefined;
+    this.#parts.waiting.leave(this.#events.lookAgain);
+  }
+
+  #patience(isFleetKnown: boolean): Timer {
+    const leftMs = this.#times.left().waitMs;
+    const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
+    return this.#parts.clock.after(patienceMs, () => {
+      if (this.#current !== undefined) this.#events.tooLong(this.#current.error);
+    });
+  }
+}

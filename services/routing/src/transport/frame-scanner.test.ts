@@ -1,3 +1,4 @@
+import { seededRng } from "@drover/platform";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { frame } from "../testing/frames.ts";
@@ -6,23 +7,26 @@ import { FrameScanner, withoutEmptyMessages } from "./frame-scanner.ts";
 const PROGRESS = 0x0a;
 const CHUNK = 0x12;
 const DONE = 0x1a;
+const SEED = 20_261_121;
 
-/** Cuts `stream` at `at`, pushes the pieces, and returns what a relay that holds back unfinished tails has passed on. */
+/**
+ * Cuts `stream` at `at`, pushes the pieces, and returns what a relay that holds back unfinished tails has passed on. It throws
+ * instead of using `expect`, which takes longer than the scanner does.
+ */
 function relayed(scanner: FrameScanner, stream: Buffer, at: readonly number[]): Buffer {
   const edges = [0, ...at, stream.length];
   const out: Uint8Array[] = [];
-  let tail = Buffer.alloc(0);
+  let tail: Uint8Array[] = [];
   for (let index = 1; index < edges.length; index++) {
     const piece = stream.subarray(edges[index - 1], edges[index]);
     const whole = scanner.push(piece);
-    expect(whole).toBeLessThanOrEqual(piece.length);
+    if (whole > piece.length) throw new Error(`${whole} of ${piece.length} bytes end at a boundary`);
     if (whole > 0) {
-      out.push(tail, piece.subarray(0, whole));
-      tail = Buffer.from(piece.subarray(whole));
-    } else {
-      tail = Buffer.concat([tail, piece]);
+      out.push(...tail, piece.subarray(0, whole));
+      tail = [];
     }
-    expect(scanner.isAtBoundary).toBe(tail.length === 0);
+    if (whole < piece.length) tail.push(piece.subarray(whole));
+    if (scanner.isAtBoundary !== (tail.length === 0)) throw new Error(`wrong about a boundary at ${edges[index]}`);
   }
   return Buffer.concat(out);
 }
@@ -55,6 +59,16 @@ const body = fc.oneof(
     .tuple(fc.constantFrom(PROGRESS, CHUNK, DONE, 0x22), fc.uint8Array({ maxLength: 300 }))
     .map(([tag, rest]) => Uint8Array.from([tag, ...rest])),
 );
+
+const longBody = fc
+  .tuple(fc.constantFrom(PROGRESS, CHUNK, DONE), fc.integer({ min: 1, max: 20_000 }))
+  .map(([tag, length]) => new Uint8Array(length).fill(tag));
+
+/** Every way to cut `length` bytes: the bits of a number say where, so 2 to the power of `length - 1` ways. */
+function* everyCut(length: number): Generator<number[]> {
+  const places = Array.from({ length: length - 1 }, (_, index) => index + 1);
+  for (let bits = 0; bits < 2 ** places.length; bits++) yield places.filter((at) => (bits >> (at - 1)) & 1);
+}
 
 const cutStream = fc
   .array(body, { maxLength: 12 })
@@ -118,6 +132,34 @@ describe("FrameScanner", () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  it("gives the same result for every cut into any number of pieces", () => {
+    const stream = Buffer.concat([frame([PROGRESS]), frame([]), frame([DONE])]);
+    const expected = JSON.stringify(naiveCounts(stream, stream.length));
+    const wrong: (readonly number[])[] = [];
+    for (const cuts of everyCut(stream.length)) {
+      const scanner = new FrameScanner();
+      const isEqual = relayed(scanner, stream, cuts).equals(stream);
+      if (!isEqual || JSON.stringify(countsOf(scanner)) !== expected) wrong.push(cuts);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("passes long streams on byte for byte, cut into thousands of pieces", () => {
+    const bodies = fc.array(fc.oneof({ weight: 9, arbitrary: body }, longBody), { minLength: 50, maxLength: 200 });
+    fc.assert(
+      fc.property(bodies, fc.integer(), fc.integer({ min: 2, max: 2_000 }), (parts, seed, pieceBytesMax) => {
+        const stream = Buffer.concat(parts.map((bytes) => frame(bytes)));
+        const rng = seededRng(seed);
+        const cuts: number[] = [];
+        for (let at = 0; at < stream.length; at += Math.ceil(rng.next() * pieceBytesMax)) cuts.push(at);
+        const scanner = new FrameScanner();
+        expect(relayed(scanner, stream, cuts).equals(stream)).toBe(true);
+        expect(countsOf(scanner)).toEqual(naiveCounts(stream, stream.length));
+      }),
+      { numRuns: 50, seed: SEED },
+    );
   });
 
   it("reports a set compression flag, wherever its message begins", () => {

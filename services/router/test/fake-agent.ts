@@ -3,7 +3,15 @@
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { adminGuard, type DroverError, type Listener, openListener, silentLogger, systemClock } from "@drover/platform";
+import {
+  adminGuard,
+  type DroverError,
+  type Listener,
+  openListener,
+  type RelayRoute,
+  silentLogger,
+  systemClock,
+} from "@drover/platform";
 import {
   AgentService,
   type AttachRequest,
@@ -40,6 +48,8 @@ export interface FakeAgentOptions {
     request: ChatRequest,
     context: HandlerContext,
   ) => AsyncIterable<MessageInitShape<typeof ChatResponseSchema>>;
+  /** Takes the HTTP/2 streams of its choice as they are, for answers that no library would give. */
+  readonly relay?: RelayRoute;
 }
 
 export interface FakeAgent {
@@ -82,6 +92,7 @@ export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAge
     corsOrigins: [],
     log: silentLogger,
     clock: systemClock,
+    ...(options.relay === undefined ? {} : { relay: options.relay }),
     interceptors: [
       adminGuard({
         methods: [AgentService.method.drain, AgentService.method.resume],

@@ -1,7 +1,12 @@
 /**
  * A gRPC call on the bare HTTP/2 frames, for what client libraries hide: which frames came, and with which flags.
  */
-import http2, { type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
+import http2, {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 
 export interface RawAnswer {
   readonly headers: IncomingHttpHeaders;
@@ -20,7 +25,17 @@ export function framed(message: Uint8Array, flag = 0): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
-/** `method` as "Chat". Sends `body` as it is; resolves when the stream has closed. */
+export interface RawRequest {
+  /** "Chat" */
+  readonly method: string;
+  /** Sent as it is. */
+  readonly body: Uint8Array;
+  readonly headers?: OutgoingHttpHeaders;
+  /** Called once, before anything was sent. */
+  readonly onOpen?: (stream: ClientHttp2Stream) => void;
+}
+
+/** On a connection of its own. Resolves when the stream has closed. */
 export async function rawCall(
   address: string,
   method: string,
@@ -30,33 +45,39 @@ export async function rawCall(
   const session = http2.connect(`http://${address}`);
   session.on("error", () => undefined);
   try {
-    return await new Promise((resolve) => {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": `/drover.inference.v1.InferenceService/${method}`,
-        "content-type": "application/grpc",
-        te: "trailers",
-        ...headers,
-      });
-      let answer: IncomingHttpHeaders = {};
-      let isTrailersOnly = false;
-      let trailers: IncomingHttpHeaders | undefined;
-      const data: Buffer[] = [];
-      stream.on("error", () => undefined);
-      stream.on("response", (received, flags) => {
-        answer = received;
-        isTrailersOnly = (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      });
-      stream.on("trailers", (received) => {
-        trailers = received;
-      });
-      stream.on("data", (chunk: Buffer) => data.push(chunk));
-      stream.on("close", () =>
-        resolve({ headers: answer, isTrailersOnly, trailers, data: Buffer.concat(data), rstCode: stream.rstCode }),
-      );
-      stream.end(body);
-    });
+    return await rawCallOn(session, { method, body, headers });
   } finally {
     session.close();
   }
+}
+
+/** Resolves when the stream has closed, however that came. */
+export function rawCallOn(session: ClientHttp2Session, request: RawRequest): Promise<RawAnswer> {
+  return new Promise((resolve) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": `/drover.inference.v1.InferenceService/${request.method}`,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...request.headers,
+    });
+    let headers: IncomingHttpHeaders = {};
+    let isTrailersOnly = false;
+    let trailers: IncomingHttpHeaders | undefined;
+    const data: Buffer[] = [];
+    stream.on("error", () => undefined);
+    stream.on("response", (received, flags) => {
+      headers = received;
+      isTrailersOnly = (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    });
+    stream.on("trailers", (received) => {
+      trailers = received;
+    });
+    stream.on("data", (chunk: Buffer) => data.push(chunk));
+    stream.on("close", () =>
+      resolve({ headers, isTrailersOnly, trailers, data: Buffer.concat(data), rstCode: stream.rstCode }),
+    );
+    request.onOpen?.(stream);
+    stream.end(request.body);
+  });
 }

@@ -109,7 +109,7 @@ describe("a call that succeeds", () => {
     bench.transport.last.chunk();
     bench.clock.advance(100);
     bench.transport.last.done();
-    bench.transport.last.ok({ "drover-queue-ms": "40", "drover-load-ms": "120", "x-agent-secret": "1" });
+    bench.transport.last.ok({ "drover-queue-ms": "40", "drover-load-ms": "120", "drover-send": "1" });
     expect(caller.trailers).toEqual({
       "drover-call": "call-7",
       "drover-node": "a",

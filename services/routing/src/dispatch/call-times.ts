@@ -4,6 +4,7 @@
 import { DroverError, encodeGrpcMessage, META, type Metadata, readMetadata } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { CallReport } from "./dispatcher.ts";
+import { forwardedTrailers } from "./forwarded-metadata.ts";
 
 export interface CallTimes {
   /** Time without a node, in ms. */
@@ -13,11 +14,12 @@ export interface CallTimes {
   readonly totalMs: number;
 }
 
-/** The drover-* trailers of a call; the router's own waiting is added to what the agent said of its queue. */
+/** The agent's own trailers and the drover-* ones of a call; the router's waiting is added to what the agent said of its queue. */
 export function reportTrailers({ request, node, attempts, times }: CallReport, agent: Metadata): Metadata {
   const queueMs = Number(readMetadata(agent, META.queueMs) ?? 0);
   const { firstTokenMs } = times;
   return {
+    ...forwardedTrailers(agent),
     [META.call]: request.id,
     // Names are for people and may hold any letters; metadata may not.
     ...(node === undefined ? {} : { [META.node]: encodeGrpcMessage(node.name) }),

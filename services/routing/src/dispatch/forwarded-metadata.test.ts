@@ -1,6 +1,6 @@
 import { DroverError } from "@drover/platform";
 import { describe, expect, it } from "vitest";
-import { forwardedMetadata } from "./forwarded-metadata.ts";
+import { forwardedMetadata, forwardedTrailers } from "./forwarded-metadata.ts";
 
 describe("the metadata that agents get", () => {
   it("is the caller's own, binary keys included", () => {
@@ -33,5 +33,30 @@ describe("the metadata that agents get", () => {
   ])("is refused when there are too many %s of it", (_, headers) => {
     expect(() => forwardedMetadata(headers)).toThrow(DroverError);
     expect(() => forwardedMetadata(headers)).toThrow("too much metadata");
+  });
+});
+
+describe("the trailers that callers get", () => {
+  it("are the agent's own, binary keys included", () => {
+    const own = { "x-own": "a, b", "endpoint-load-metrics-bin": "AAEC" };
+    expect(forwardedTrailers(own)).toEqual(own);
+  });
+
+  it("have nothing of the protocol, of Drover's account, or of a response's headers", () => {
+    const trailers = {
+      ":status": "200",
+      "content-type": "application/grpc",
+      date: "Sat, 21 Nov 2026 12:00:00 GMT",
+      "grpc-status": "3",
+      "grpc-message": "no",
+      "grpc-status-details-bin": "AAEC",
+      "drover-node": "x",
+      "drover-of-a-newer-agent": "1",
+    };
+    expect(forwardedTrailers(trailers)).toEqual({});
+  });
+
+  it("leave out what exceeds 512 bytes, and no call fails for it", () => {
+    expect(forwardedTrailers({ "x-small": "a", "x-large": "b".repeat(512) })).toEqual({ "x-small": "a" });
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Which of a caller's headers agents get: its metadata as it came, binary keys and duplicates included, without what belongs
- * to one hop, to the protocol, or to the secret between router and agent.
+ * Which of a caller's headers agents get, and which of an agent's trailers callers get: metadata as it came, binary keys and
+ * duplicates included, without what belongs to one hop, to the protocol, or to Drover.
  */
 import { DroverError, META, type Metadata } from "@drover/platform";
 
@@ -42,19 +42,47 @@ const OF_ONE_HOP: ReadonlySet<string> = new Set([
 const FIELDS_MAX = 100;
 const BYTES_MAX = 48 * 1024;
 
+/** A Trailers-Only answer is also a response, with a response's headers. */
+const OF_TRAILERS_ONLY: ReadonlySet<string> = new Set(["date", "server", "set-cookie", "trailer"]);
+/** C-core fails a call whose trailers together exceed 8 KiB; message, details and Drover's account take most of it. */
+const TRAILER_BYTES_MAX = 512;
+
 /** Throws a DroverError when there is too much of it. */
 export function forwardedMetadata(headers: Metadata): Metadata {
   const forwarded: Record<string, string | string[] | undefined> = {};
   let fields = 0;
   let bytes = 0;
   for (const [key, value] of Object.entries(headers)) {
-    if (value === undefined || key.startsWith(":") || OF_ONE_HOP.has(key)) continue;
+    if (value === undefined || isOfOneHop(key)) continue;
     forwarded[key] = value;
     fields++;
     bytes += key.length + value.length;
   }
   if (fields > FIELDS_MAX || bytes > BYTES_MAX) throw tooMuch(fields, bytes);
   return forwarded;
+}
+
+/**
+ * What an agent's trailers hold beside the status and Drover's own account, both of which the router writes itself. What goes
+ * beyond the limit is left out: an end must reach the caller.
+ */
+export function forwardedTrailers(trailers: Metadata): Metadata {
+  const forwarded: Record<string, string | string[] | undefined> = {};
+  let bytes = 0;
+  for (const [key, value] of Object.entries(trailers)) {
+    if (value === undefined || isWrittenAnew(key)) continue;
+    bytes += key.length + value.length;
+    if (bytes <= TRAILER_BYTES_MAX) forwarded[key] = value;
+  }
+  return forwarded;
+}
+
+function isWrittenAnew(key: string): boolean {
+  return key.startsWith("grpc-") || key.startsWith("drover-") || OF_TRAILERS_ONLY.has(key) || isOfOneHop(key);
+}
+
+function isOfOneHop(key: string): boolean {
+  return key.startsWith(":") || OF_ONE_HOP.has(key);
 }
 
 function tooMuch(fields: number, bytes: number): DroverError {

@@ -1,12 +1,17 @@
 /** The flags of `drover-agent`: their meaning, defaults and limits. It starts nothing. */
 import {
+  advertiseOption,
   type ConfigOf,
   commonOptions,
+  consulOption,
   defineConfig,
+  drainLimitOption,
   durationMs,
   integer,
   ollamaHostUrl,
+  oneOf,
   option,
+  registrationProblems,
   textSchema,
 } from "@drover/platform";
 import { VERSION } from "./version.ts";
@@ -19,6 +24,7 @@ export const agentConfig = defineConfig({
     "drover-agent",
     "drover-agent --ollama http://127.0.0.1:11434 --slots 4 --labels gpu=a100,zone=eu",
     "drover-agent --listen 0.0.0.0:50052 --insecure",
+    "drover-agent --listen 0.0.0.0:50052 --insecure --consul",
   ],
   options: {
     ...commonOptions({ listen: "127.0.0.1:50052", opsListen: "127.0.0.1:50060", program: "agent" }),
@@ -80,6 +86,22 @@ export const agentConfig = defineConfig({
       group: "Fleet",
       help: "This node's share of the work, per slot, relative to other nodes.",
     }),
+    consul: consulOption("Registers this node in Consul, where routers find it."),
+    registration: option({
+      flag: "registration",
+      value: "WHERE",
+      schema: oneOf(["consul", "none"]),
+      defaultHelp: "consul where --consul is given, else none",
+      group: "Fleet",
+      help: "Who tells the fleet of this node: consul, or none where something else does (Kubernetes, a list of --nodes).",
+    }),
+    advertise: advertiseOption(),
+    drainLimitMs: drainLimitOption(),
+  },
+  check: ({ consul, registration, listen, advertise }) => {
+    if (registration === "none") return [];
+    if (registration === "consul" && consul === undefined) return ["--registration consul: needs --consul as well"];
+    return registrationProblems(consul, listen, advertise);
   },
 });
 

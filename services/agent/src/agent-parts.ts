@@ -3,7 +3,17 @@
  * runs yet.
  */
 import { create } from "@bufbuild/protobuf";
-import { type Clock, HealthRegistry, type Labels, type Logger, randomId } from "@drover/platform";
+import {
+  type Clock,
+  type ConsulAccess,
+  HealthRegistry,
+  type HostPort,
+  type Labels,
+  type Logger,
+  type Rng,
+  randomId,
+  type StateDir,
+} from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import { NodeIdentitySchema } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
@@ -14,6 +24,7 @@ import { OllamaClient } from "./ollama/ollama-client.ts";
 import { AdmissionQueue } from "./queue/admission-queue.ts";
 import { createRunnerLoader } from "./queue/runner-loader.ts";
 import { AttachedRouters } from "./status/attached-routers.ts";
+import { createDrainMemory } from "./status/drain-memory.ts";
 import { createModelInventory } from "./status/model-inventory.ts";
 import { NodeCondition } from "./status/node-condition.ts";
 import { buildNodeLoad } from "./status/node-load.ts";
@@ -42,10 +53,18 @@ export interface AgentSettings {
   readonly numCtx: number | undefined;
   readonly firstTokenTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  readonly stateDir: Pick<StateDir, "read" | "write">;
+  /** How long running calls may take to end when the agent stops. */
+  readonly drainLimitMs: number;
+  /** Undefined: the agent registers nowhere. */
+  readonly consul: ConsulAccess | undefined;
+  /** Where others reach this agent, when it is not where it listens. */
+  readonly advertise: HostPort | undefined;
 }
 
 export interface AgentDeps {
   readonly clock: Clock;
+  readonly rng: Rng;
   readonly log: Logger;
 }
 
@@ -57,10 +76,13 @@ export type AgentParts = ReturnType<typeof buildParts>;
 export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
   const changes = createStatusChanges();
   const health = new HealthRegistry();
-  const condition = new NodeCondition(() => {
-    changes.mark("condition");
-    setHealth();
-  });
+  const condition = new NodeCondition(
+    () => {
+      changes.mark("condition");
+      setHealth();
+    },
+    createDrainMemory(settings.stateDir, log),
+  );
   const setHealth = (): void => {
     const isServing = condition.isOllamaReachable && !condition.isDraining;
     for (const service of ["", InferenceService.typeName]) health.set(service, isServing);

@@ -6,9 +6,12 @@ import {
   type OpsListener,
   openListener,
   openOpsListener,
+  type PublishedState,
   type ReadinessReport,
+  type Registrar,
   reflectionRoutes,
   sleep,
+  startRegistration,
 } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { NodeIdentity } from "@drover/proto/drover/fleet/v1/fleet_pb";
@@ -18,18 +21,16 @@ import { type AgentDeps, type AgentParts, type AgentSettings, buildParts } from 
 import { createAgentService } from "./api/agent-service.ts";
 import { createInferenceService } from "./api/inference-service.ts";
 import type { StreamLimits } from "./ollama/ollama-stream.ts";
+import { publishedNode } from "./registration/published-node.ts";
 
 export interface Agent {
   /** `host:port` as really bound. */
   readonly address: string;
   readonly opsAddress: string | undefined;
   readonly identity: NodeIdentity;
-  /** Takes no new calls, lets running ones end for `graceMs`, then ends them. Callable once. */
-  stop(graceMs?: number): Promise<void>;
+  /** Takes no new calls, lets running ones end within the drain limit, then ends them. Callable once. */
+  stop(): Promise<void>;
 }
-
-/** Running answers get this long when the agent stops; orchestrators commonly wait 30 s before they kill. */
-const STOP_GRACE_MS = 20_000;
 
 const READ_AHEAD_BYTES = 1024 * 1024;
 const LONGEST_LINE_BYTES = 64 * 1024 * 1024;
@@ -49,8 +50,13 @@ export async function buildAgent(settings: AgentSettings, deps: AgentDeps): Prom
     });
     parts.directory.start();
     parts.loadedModels.start();
-    const stop = (graceMs = STOP_GRACE_MS): Promise<void> =>
-      stopAgent({ deps, parts, signals, listener, opsListener, graceMs });
+    const registration = register(settings, deps, parts, {
+      address: listener.address,
+      opsAddress: opsListener?.address,
+    });
+    const { drainLimitMs } = settings;
+    const stop = (): Promise<void> =>
+      stopAgent({ deps, parts, signals, listener, opsListener, registration, drainLimitMs });
     return { address: listener.address, opsAddress: opsListener?.address, identity: parts.identity, stop };
   } catch (error) {
     await stopWatching(parts);
@@ -93,7 +99,7 @@ function listen(settings: AgentSettings, deps: AgentDeps, parts: AgentParts, sig
 
 async function listenForOperators(
   settings: AgentSettings,
-  { log }: AgentDeps,
+  { clock, log }: AgentDeps,
   parts: AgentParts,
 ): Promise<OpsListener | undefined> {
   if (settings.opsListen === undefined) return undefined;
@@ -103,8 +109,46 @@ async function listenForOperators(
     isInsecureAllowed,
     allowHosts,
     readiness: () => readiness(parts),
+    health: parts.health,
+    clock,
     log,
   });
+}
+
+interface Addresses {
+  readonly address: string;
+  readonly opsAddress: string | undefined;
+}
+
+/** Publishes the node in Consul, where that is wanted, and follows what changes. */
+function register(
+  { nodeId: id, advertise, consul }: AgentSettings,
+  deps: AgentDeps,
+  { identity, directory, condition, client, changes }: AgentParts,
+  addresses: Addresses,
+): Registrar | undefined {
+  if (consul === undefined) return undefined;
+  const describe = (): PublishedState =>
+    publishedNode({ identity, models: directory.list(), condition, ollamaUrl: client.displayUrl });
+  const onMaintenance = (reason: string | undefined): void => {
+    deps.log.info({ reason }, reason === undefined ? "maintenance ended in Consul" : "maintenance began in Consul");
+    if (reason === undefined) condition.resume();
+    else condition.drain(reason);
+  };
+  const registrar = startRegistration({
+    ...deps,
+    ...addresses,
+    consul,
+    service: "drover-agent",
+    id,
+    advertise,
+    describe,
+    onMaintenance,
+  });
+  changes.subscribe((part) => {
+    if (part !== "load") registrar?.changed();
+  });
+  return registrar;
 }
 
 function readiness({ condition, client }: AgentParts): ReadinessReport {
@@ -129,20 +173,24 @@ interface StopParts {
   readonly signals: StopSignals;
   readonly listener: Listener;
   readonly opsListener: OpsListener | undefined;
-  readonly graceMs: number;
+  readonly registration: Registrar | undefined;
+  readonly drainLimitMs: number;
 }
 
-async function stopAgent({ deps, parts, signals, listener, opsListener, graceMs }: StopParts): Promise<void> {
-  parts.condition.drain("the agent stops");
+async function stopAgent({ deps, parts, signals, listener, ...rest }: StopParts): Promise<void> {
+  const { opsListener, registration, drainLimitMs } = rest;
+  parts.condition.leave();
   parts.health.shutdown();
   // Who waits can wait elsewhere; who has a slot may finish.
   parts.queue.close(new ConnectError("The agent stops.", Code.Unavailable));
   // Attach streams would hold the listener for ever.
   signals.leaving.abort();
-  await Promise.race([listener.drain(), sleep(deps.clock, graceMs)]);
+  await Promise.race([listener.drain(), sleep(deps.clock, drainLimitMs)]);
   signals.ending.abort(new ConnectError("The agent stops.", Code.Unavailable));
   listener.destroy();
-  await opsListener?.close();
+  // Consul is told last: while answers run the node is there, in maintenance.
+  await registration?.stop();
+  opsListener?.close();
   await stopWatching(parts);
 }
 

@@ -1,6 +1,7 @@
 /** The process `drover-agent`: flags, environment, state directory, signals and exit code. All else is in build-agent.ts. */
 import {
   configOrHelp,
+  consulAccess,
   createLogger,
   defaultStateDir,
   type Lifecycle,
@@ -10,14 +11,15 @@ import {
   readAdminToken,
   runProgram,
   systemClock,
+  systemRng,
 } from "@drover/platform";
 import { agentConfig } from "./agent-config.ts";
 import { buildAgent } from "./build-agent.ts";
 
 const NAME = "drover-agent";
 
-/** Longer than the agent's own patience with running answers. */
-const STOP_TIMEOUT_MS = 25_000;
+/** For what comes after the running answers: leaving Consul, closing Ollama's connections. */
+const STOP_MARGIN_MS = 5_000;
 
 async function main(lifecycle: Lifecycle): Promise<ReadyFacts | undefined> {
   const env = process.env;
@@ -30,9 +32,17 @@ async function main(lifecycle: Lifecycle): Promise<ReadyFacts | undefined> {
   const stateDir = openStateDir({ dir, log });
   lifecycle.onStop("state directory", () => stateDir.release());
   const adminToken = readAdminToken(config.adminTokenFile);
-  const settings = { ...config, nodeId: stateDir.nodeId, isInsecureAllowed: config.isInsecure, adminToken };
-  const agent = await buildAgent(settings, { clock: systemClock, log });
-  lifecycle.onStop("agent", () => agent.stop(), { timeoutMs: STOP_TIMEOUT_MS });
+  const isRegistered = config.consul !== undefined && config.registration !== "none";
+  const settings = {
+    ...config,
+    nodeId: stateDir.nodeId,
+    stateDir,
+    isInsecureAllowed: config.isInsecure,
+    adminToken,
+    consul: isRegistered ? consulAccess(config.consul, env) : undefined,
+  };
+  const agent = await buildAgent(settings, { clock: systemClock, rng: systemRng, log });
+  lifecycle.onStop("agent", () => agent.stop(), { timeoutMs: config.drainLimitMs + STOP_MARGIN_MS });
   const { address, opsAddress, identity } = agent;
   log.info(
     { address, opsAddress, node: identity.name, id: identity.id, ollama: config.ollamaUrl },

@@ -4,7 +4,13 @@ export { type AdminGuardOptions, adminGuard } from "./admin-guard.ts";
 export { readAdminToken } from "./admin-token.ts";
 export { ByteBudget, REQUEST_BODIES_BYTES } from "./byte-budget.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
-export { type CommonDefaults, commonOptions, consulOption } from "./config/common-options.ts";
+export {
+  advertiseOption,
+  type CommonDefaults,
+  commonOptions,
+  consulOption,
+  drainLimitOption,
+} from "./config/common-options.ts";
 export {
   type ConfigDefinition,
   type ConfigOf,
@@ -108,6 +114,14 @@ export { type ProgramHost, type ProgramOptions, type ReadyFacts, runProgram } fr
 export { protoDuration } from "./proto-duration.ts";
 export { ReadAheadBuffer } from "./read-ahead-buffer.ts";
 export { reflectionRoutes } from "./reflection-service.ts";
+export { Registrar, STOPPING_REASON } from "./registration/registrar.ts";
+export {
+  type PublishedState,
+  type RegistrationOptions,
+  registrationProblems,
+  startRegistration,
+} from "./registration/registration.ts";
+export { META_VALUE_BYTES } from "./registration/service-definition.ts";
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";
 export { defaultStateDir, openStateDir, type StateDir, type StateDirOptions } from "./state-dir.ts";

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "./clock.ts";
+import { HealthRegistry } from "./health-service.ts";
 import { silentLogger } from "./log.ts";
 import { type OpsListener, type OpsListenerOptions, openOpsListener } from "./ops-listener.ts";
 
@@ -12,6 +14,8 @@ async function open(options: Partial<OpsListenerOptions> = {}): Promise<string> 
     listen: "127.0.0.1:0",
     isInsecureAllowed: false,
     readiness: () => ({ isReady: true, dependencies: [] }),
+    health: new HealthRegistry(),
+    clock: systemClock,
     log: silentLogger,
     ...options,
   });

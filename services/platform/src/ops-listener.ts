@@ -1,11 +1,12 @@
 /**
- * The private port of operators: `/healthz` (alive), `/readyz` (may be sent work, and what it depends on), `/metrics` when given.
- * It reports; it decides nothing.
+ * The private port of operators: `/healthz` (alive), `/readyz` (may be sent work, and what it depends on), `/metrics` when given,
+ * and grpc.health.v1 for who asks in gRPC (Consul does). It reports; it decides nothing.
  */
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import { isLoopbackHost } from "./host-port.ts";
-import { bindSocket } from "./listener/bind.ts";
-import { createHttpGuard } from "./listener/http-guard.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "./clock.ts";
+import type { HealthRegistry } from "./health-service.ts";
+import { answerPlainly, answerUnknownPath, type NodeHandler } from "./listener/connect-handler.ts";
+import { openListener } from "./listener/listener.ts";
 import type { Logger } from "./log.ts";
 
 export interface Dependency {
@@ -26,67 +27,69 @@ export interface OpsListenerOptions {
   readonly isInsecureAllowed: boolean;
   readonly allowHosts?: readonly string[];
   readonly readiness: () => ReadinessReport;
+  readonly health: HealthRegistry;
   /** Answers GET /metrics. */
   readonly metrics?: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export interface OpsListener {
   readonly address: string;
-  close(): Promise<void>;
+  /** Nothing here is worth waiting for: probes come again. */
+  close(): void;
 }
 
 /** Scrapers and probes are few; more connections are closed unread. */
 const MAX_CONNECTIONS = 100;
 
 export async function openOpsListener(options: OpsListenerOptions): Promise<OpsListener> {
-  const server = http.createServer({ headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 });
-  server.maxConnections = MAX_CONNECTIONS;
-  const { listen, isInsecureAllowed } = options;
-  const bound = await bindSocket(server, { listen, isInsecureAllowed, flag: "--ops-listen" });
-  const guard = createHttpGuard({
-    isLoopbackListener: isLoopbackHost(bound.host),
-    allowHosts: options.allowHosts ?? [],
+  const { listen, isInsecureAllowed, allowHosts = [], health, clock, log } = options;
+  const listener = await openListener({
+    listen,
+    flag: "--ops-listen",
+    isInsecureAllowed,
+    allowHosts,
     corsOrigins: [],
+    routes: (router) => health.routes(router),
+    otherPaths: pages(options),
+    limits: { maxConnections: MAX_CONNECTIONS },
+    clock,
+    log,
   });
-  server.on("error", (error) => options.log.error({ err: error }, "the operators' listening socket failed"));
-  server.on("request", (request, response) => {
-    response.on("error", () => undefined);
-    const guarded = guard({ httpVersion: request.httpVersion, method: request.method ?? "", headers: request.headers });
-    if (guarded.kind === "answer") send(response, guarded.status, guarded.text);
-    else answer(options, request, response);
-  });
-  return { address: bound.address, close: () => close(server) };
+  return { address: listener.address, close: () => listener.destroy() };
 }
 
-function answer(options: OpsListenerOptions, request: IncomingMessage, response: ServerResponse): void {
-  const path = request.url?.split("?", 1)[0];
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    send(response.setHeader("allow", "GET, HEAD"), 405, "Only GET and HEAD here.\n");
-  } else if (path === "/healthz") {
-    sendJson(response, 200, { status: "ok" });
-  } else if (path === "/readyz") {
-    const report = options.readiness();
-    sendJson(response, report.isReady ? 200 : 503, report);
-  } else if (path === "/metrics" && options.metrics !== undefined) {
-    options.metrics(request, response);
-  } else {
-    send(response, 404, `Here are /healthz, /readyz${options.metrics === undefined ? "" : ", /metrics"}.\n`);
-  }
+type NodeRequest = Parameters<NodeHandler>[0];
+type NodeResponse = Parameters<NodeHandler>[1];
+
+function pages({ readiness, metrics }: OpsListenerOptions): NodeHandler {
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0];
+    if (isGrpc(request)) {
+      answerUnknownPath(request, response);
+    } else if (request.method !== "GET" && request.method !== "HEAD") {
+      response.setHeader("allow", "GET, HEAD");
+      answerPlainly(response, 405, "Only GET and HEAD here.\n");
+    } else if (path === "/healthz") {
+      answerJson(response, 200, { status: "ok" });
+    } else if (path === "/readyz") {
+      const report = readiness();
+      answerJson(response, report.isReady ? 200 : 503, report);
+    } else if (path === "/metrics" && metrics !== undefined) {
+      metrics(request as IncomingMessage, response as ServerResponse);
+    } else {
+      answerPlainly(response, 404, `Here are /healthz, /readyz${metrics === undefined ? "" : ", /metrics"}.\n`);
+    }
+  };
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(`${JSON.stringify(body, undefined, 2)}\n`);
+function isGrpc(request: NodeRequest): boolean {
+  return request.headers["content-type"]?.startsWith("application/grpc") === true;
 }
 
-function send(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
-}
-
-/** Nothing here is worth waiting for: probes come again. */
-function close(server: http.Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
+function answerJson(response: NodeResponse, status: number, body: unknown): void {
+  response.statusCode = status;
+  response.setHeader("content-type", "application/json");
+  response.end(`${JSON.stringify(body, undefined, 2)}\n`);
 }

@@ -13,6 +13,10 @@ export interface StateDir {
   readonly dir: string;
   /** A UUID, made once and kept. */
   readonly nodeId: string;
+  /** The content of a file in it; undefined: there is none. */
+  read(name: string): string | undefined;
+  /** Writes it whole or not at all; undefined removes it. */
+  write(name: string, content: string | undefined): void;
   /** Gives the lock back. What was killed before it could is taken over by the next program. */
   release(): void;
 }
@@ -44,6 +48,8 @@ export function openStateDir(options: StateDirOptions): StateDir {
     return {
       dir,
       nodeId: readOrMakeId(join(dir, "node-id"), log),
+      read: (name) => readIfThere(join(dir, name)),
+      write: (name, content) => replaceFile(join(dir, name), content),
       release: () => releaseLock(join(dir, "lock"), lock),
     };
   } catch (error) {
@@ -63,11 +69,16 @@ function readOrMakeId(file: string, log: Logger): string {
   if (stored !== undefined && UUID.test(stored)) return stored;
   const nodeId = randomId();
   if (stored !== undefined) log.warn({ file, node: nodeId }, "the node id was unreadable; this node gets a new one");
-  // Renamed into place with its content synced: a crash leaves the whole id or none.
-  const fresh = `${file}.${process.pid}`;
-  writeFileSync(fresh, `${nodeId}\n`, { mode: 0o600, flush: true });
-  renameSync(fresh, file);
+  replaceFile(file, `${nodeId}\n`);
   return nodeId;
+}
+
+/** Renamed into place with its content synced: a crash leaves the old content or the new one. */
+function replaceFile(file: string, content: string | undefined): void {
+  if (content === undefined) return rmSync(file, { force: true });
+  const fresh = `${file}.${process.pid}`;
+  writeFileSync(fresh, content, { mode: 0o600, flush: true });
+  renameSync(fresh, file);
 }
 
 /** The lock's content: who holds it. `startedAt` tells a process from a later one with the same pid. */

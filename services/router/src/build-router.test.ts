@@ -575,10 +575,16 @@ describe("the end", () => {
     await stopped;
   });
 
-  it("cuts calls off that have not ended after 25 s", async () => {
+  it("cuts calls off that have not ended within the drain limit", async () => {
     const one = await agent({ id: "one", chat: endless });
     const clock = new SimClock();
-    const router = await startRouterWith(new Lifecycle(clock, silentLogger), "--nodes", one.address);
+    const router = await startRouterWith(
+      new Lifecycle(clock, silentLogger),
+      "--nodes",
+      one.address,
+      "--drain-limit",
+      "25s",
+    );
     const stream = router.inference.chat(say("llama3.2:1b"))[Symbol.asyncIterator]();
     await stream.next();
     // A caller that never ends its side holds its stream until it is cut off.

@@ -42,12 +42,10 @@ import { createInferenceService } from "./api/inference-service.ts";
 import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
 import type { RouterConfig } from "./config.ts";
 import { followSource } from "./follow-source.ts";
-import { readinessOf } from "./readiness.ts";
+import { Readiness } from "./readiness.ts";
+import { registerRouter } from "./registration.ts";
 import { createRelay } from "./relay/relay.ts";
 import { VERSION } from "./version.ts";
-
-/** Running calls may end by themselves for this long; Kubernetes kills after 30 s unless told otherwise. */
-const DRAIN_LIMIT_MS = 25_000;
 
 const SERVICES = [InferenceService, RouterService, Health];
 const HEALTH_NAMES = ["", ...SERVICES.map((service) => service.typeName)];
@@ -71,31 +69,21 @@ export interface Router {
 export async function buildRouter(config: RouterConfig, surroundings: RouterSurroundings): Promise<Router> {
   const { clock, log, lifecycle } = surroundings;
   const token = readAdminToken(config.adminTokenFile);
-  holdStateDir(config, surroundings);
+  const id = holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
   const { fleet, ledger, health: nodeHealth, dispatcher, relay } = buildDataPath(config, surroundings, requestBodies);
   const health = new HealthRegistry();
-  let listener: Listener | undefined;
-  const readiness = (): ReturnType<typeof readinessOf> =>
-    readinessOf({
-      isListening: listener !== undefined,
-      isStopping: lifecycle.stopSignal.aborted,
-      snapshot: fleet.snapshot,
-    });
-  const tellHealth = (): void => {
-    const { isReady } = readiness();
-    for (const name of HEALTH_NAMES) health.set(name, isReady);
-  };
-  tellHealth();
-  const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log };
-  const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness });
+  const facts = () => ({ isStopping: lifecycle.stopSignal.aborted, snapshot: fleet.snapshot });
+  const readiness = new Readiness(facts, health, HEALTH_NAMES);
+  const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log, clock };
+  const report = () => readiness.report();
+  const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness: report, health });
   lifecycle.onStop("operators' listener", () => ops.close());
   const agents = createAgentAdmin({ clock, token });
-  listener = await openListener({
+  const listener = await openListener({
     ...shared,
     listen: config.listen,
     corsOrigins: config.corsOrigins,
-    clock,
     relay,
     requestBodies,
     interceptors: [adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) })],
@@ -107,18 +95,23 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
       reflectionRoutes(SERVICES)(router);
     },
   });
-  stopListenerWith(surroundings, listener, dispatcher);
+  readiness.listening();
+  fleet.onChange(() => readiness.changed());
+  const addresses = { address: listener.address, opsAddress: ops.address };
+  const registrar = registerRouter(config, { ...surroundings, ...addresses, readiness, id });
+  // Parts stop in reverse: while calls run, this router is in Consul, in maintenance.
+  lifecycle.onStop("registration in Consul", () => registrar?.stop());
+  stopListenerWith(config.drainLimitMs, surroundings, listener, dispatcher);
   lifecycle.onStop("health", () => health.shutdown());
-  fleet.onChange(tellHealth);
-  tellHealth();
-  return { address: listener.address, opsAddress: ops.address };
+  return addresses;
 }
 
-/** Two routers on one folder are most likely one router started twice. */
-function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurroundings): void {
+/** Two routers on one folder are most likely one router started twice. Returns the id that survives restarts. */
+function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurroundings): string {
   const port = parseHostPort(config.listen)?.port ?? 0;
   const stateDir = openStateDir({ dir: config.stateDir ?? defaultStateDir("router", port, env), log });
   lifecycle.onStop("state directory", () => stateDir.release());
+  return stateDir.nodeId;
 }
 
 interface DataPath {
@@ -158,13 +151,17 @@ function buildDataPath(
 }
 
 /** Running calls first get their time; what is left then is cut off. */
-function stopListenerWith({ lifecycle, log }: RouterSurroundings, listener: Listener, dispatcher: Dispatcher): void {
+function stopListenerWith(
+  limitMs: number,
+  { lifecycle, log }: RouterSurroundings,
+  listener: Listener,
+  dispatcher: Dispatcher,
+): void {
   lifecycle.onStop("connections of callers", () => listener.destroy());
   const drain = (): Promise<void> => {
     const { activeCalls: calls } = dispatcher;
-    if (calls > 0)
-      log.info({ calls, limitMs: DRAIN_LIMIT_MS }, "stopping: running calls may end; a second signal ends them now");
+    if (calls > 0) log.info({ calls, limitMs }, "stopping: running calls may end; a second signal ends them now");
     return listener.drain();
   };
-  lifecycle.onStop("running calls", drain, { timeoutMs: DRAIN_LIMIT_MS });
+  lifecycle.onStop("running calls", drain, { timeoutMs: limitMs });
 }

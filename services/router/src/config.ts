@@ -2,9 +2,12 @@
  * The flags of `drover-router`: their meaning, defaults and limits. It starts nothing.
  */
 import {
+  advertiseOption,
   type ConfigOf,
   commonOptions,
+  consulOption,
   defineConfig,
+  drainLimitOption,
   durationMs,
   hostPort,
   listOption,
@@ -68,6 +71,9 @@ export const routerConfig = defineConfig({
       group: "Fleet",
       help: "Longest time that a call waits for a node, where the caller does not say drover-max-wait-ms.",
     }),
+    consul: consulOption("Registers this router in Consul, where clients find it."),
+    advertise: advertiseOption(),
+    drainLimitMs: drainLimitOption(),
     logLevel: common.logLevel,
     config: common.config,
   },

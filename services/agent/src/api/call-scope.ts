@@ -29,8 +29,7 @@ export interface CallIdentity {
   readonly send: number | undefined;
   /** The node that the caller insists on. */
   readonly wantedNode: string | undefined;
-  /** Whether progress is told. A router is always told: it takes a node that says nothing for hung. */
-  readonly isProgressTold: boolean;
+  readonly isProgressWanted: boolean;
   /** How long it may wait for a slot; undefined without a limit of the caller's. */
   readonly maxWaitMs: number | undefined;
 }
@@ -39,8 +38,6 @@ export interface CallIdentity {
 export function readIdentity(context: HandlerContext, routers: AttachedRouters): CallIdentity {
   const headers = context.requestHeader;
   const router = routers.find(readMetadata(headers, META.router));
-  // Read in any case, so that a wrong value is refused.
-  const isProgressTold = readOnOff(headers, META.progress) ?? true;
   const routersCallId = router === undefined ? undefined : readText(headers, META.call);
   if (routersCallId !== undefined) setCallId(context.values, routersCallId);
   return {
@@ -49,7 +46,7 @@ export function readIdentity(context: HandlerContext, routers: AttachedRouters):
     attempt: router === undefined ? undefined : readText(headers, META.attempt),
     send: router === undefined ? undefined : readSequence(headers, META.send),
     wantedNode: readText(headers, META.node),
-    isProgressTold: isProgressTold || router !== undefined,
+    isProgressWanted: readOnOff(headers, META.progress) ?? true,
     maxWaitMs: readDurationMs(headers, META.maxWaitMs),
   };
 }

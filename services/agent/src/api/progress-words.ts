@@ -22,7 +22,6 @@ export function waitingProgress(stage: EntryStage): Progress {
   }
 }
 
-export function prefillProgress(elapsedMs: number, expectedMs: number): Progress {
-  const value = { elapsed: protoDuration(elapsedMs), expected: protoDuration(expectedMs) };
-  return create(ProgressSchema, { kind: { case: "prefill", value } });
+export function prefillProgress(elapsedMs: number): Progress {
+  return create(ProgressSchema, { kind: { case: "prefill", value: { elapsed: protoDuration(elapsedMs) } } });
 }

@@ -1,8 +1,9 @@
 /**
- * Whether the node takes work: drained or not by its operator, and whether its Ollama answers. Kept in memory; whoever wants
- * a drain to outlive the process restores it at the start.
+ * Whether the node takes work: drained or not by its operator, leaving or not, and whether its Ollama answers. An operator's drain
+ * is kept where it was told to (DrainMemory), so that it outlives the process.
  */
 import { create } from "@bufbuild/protobuf";
+import { STOPPING_REASON } from "@drover/platform";
 import {
   type NodeCondition as NodeConditionMessage,
   NodeConditionSchema,
@@ -11,18 +12,36 @@ import {
 /** As DrainRequest.reason promises. */
 const LONGEST_REASON = 256;
 
+/** Where an operator's drain is kept over a restart. */
+export interface DrainMemory {
+  /** Of an earlier run; undefined: the node was not drained. */
+  readonly reason: string | undefined;
+  keep(reason: string | undefined): void;
+}
+
+const FORGETFUL: DrainMemory = { reason: undefined, keep: () => undefined };
+
 export class NodeCondition {
   readonly #onChange: () => void;
+  readonly #memory: DrainMemory;
   #drainReason: string | undefined;
+  #isLeaving = false;
   #isOllamaReachable = false;
   #ollamaVersion = "";
 
-  constructor(onChange: () => void) {
+  constructor(onChange: () => void, memory: DrainMemory = FORGETFUL) {
     this.#onChange = onChange;
+    this.#memory = memory;
+    this.#drainReason = memory.reason;
   }
 
   get isDraining(): boolean {
-    return this.#drainReason !== undefined;
+    return this.drainReason !== undefined;
+  }
+
+  /** Why the node takes no new calls; undefined: it does. */
+  get drainReason(): string | undefined {
+    return this.#isLeaving ? STOPPING_REASON : this.#drainReason;
   }
 
   get isOllamaReachable(): boolean {
@@ -35,12 +54,16 @@ export class NodeCondition {
   }
 
   drain(reason: string): void {
-    this.#drainReason = reason.slice(0, LONGEST_REASON).toWellFormed();
-    this.#onChange();
+    this.#setDrain(reason.slice(0, LONGEST_REASON).toWellFormed());
   }
 
   resume(): void {
-    this.#drainReason = undefined;
+    this.#setDrain(undefined);
+  }
+
+  /** The process ends: no new calls any more, and nothing that the next run should remember. */
+  leave(): void {
+    this.#isLeaving = true;
     this.#onChange();
   }
 
@@ -55,9 +78,15 @@ export class NodeCondition {
   build(): NodeConditionMessage {
     return create(NodeConditionSchema, {
       isDraining: this.isDraining,
-      drainReason: this.#drainReason ?? "",
+      drainReason: this.drainReason ?? "",
       isOllamaReachable: this.#isOllamaReachable,
       ollamaVersion: this.#ollamaVersion,
     });
+  }
+
+  #setDrain(reason: string | undefined): void {
+    this.#drainReason = reason;
+    this.#memory.keep(reason);
+    this.#onChange();
   }
 }

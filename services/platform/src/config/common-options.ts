@@ -3,9 +3,10 @@
  */
 import { hostname } from "node:os";
 import { CONSUL_HTTP_PORT, consulAddressOf } from "../consul-access.ts";
+import type { HostPort } from "../host-port.ts";
 import { LOG_LEVELS } from "../log.ts";
 import { listOption, type Option, option, switchOption } from "./define.ts";
-import { consulUrl, hostPortText, labels, oneOf, text } from "./values.ts";
+import { consulUrl, durationMs, hostPort, hostPortText, labels, oneOf, text } from "./values.ts";
 
 export interface CommonDefaults {
   /** `HOST:PORT` of --listen. */
@@ -33,6 +34,30 @@ export function consulOption(help: string): Option<string | undefined> {
     bare: consulAddressOf,
     group: "Fleet",
     help,
+  });
+}
+
+/** `--advertise HOST[:PORT]`; port 0 in the result: the port on which the program listens. */
+export function advertiseOption(): Option<HostPort | undefined> {
+  return option({
+    flag: "advertise",
+    value: "HOST:PORT",
+    schema: hostPort(0),
+    group: "Network",
+    defaultHelp: "where it listens",
+    help: "Where others reach this program, when that is not where it listens; published in Consul.",
+  });
+}
+
+/** `--drain-limit`, in ms. */
+export function drainLimitOption(): Option<number> {
+  return option({
+    flag: "drain-limit",
+    value: "DURATION",
+    schema: durationMs({ minMs: 0, maxMs: 3_600_000 }),
+    default: "90s",
+    group: "Fleet",
+    help: "How long running calls may take to end when this program stops; a second signal ends them at once.",
   });
 }
 

@@ -44,6 +44,8 @@ export interface ConnectHandlerOptions {
   readonly requestBodies: ByteBudget;
   readonly shutdownSignal?: AbortSignal;
   readonly log: Logger;
+  /** Answers what is no method of the routes; by default with "nothing here" in the caller's protocol. */
+  readonly otherPaths?: NodeHandler;
 }
 
 /** What connect can wait for: its timer is setTimeout, which fires at once beyond 2^31 - 1 ms. */
@@ -61,7 +63,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   return (request, response) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
-    if (handler === undefined) return answerUnknownPath(path, request, response);
+    if (handler === undefined) return (options.otherPaths ?? answerUnknownPath)(request, response);
     serve(handler, request, response, options.requestBodies).catch((error: unknown) => {
       // The caller left, or the connection broke: connect has told the handler.
       options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
@@ -140,13 +142,15 @@ function clampTimeout(header: Headers): void {
   if (connectMs > LONGEST_CONNECT_TIMEOUT_MS) header.set(META.connectTimeoutMs, String(LONGEST_CONNECT_TIMEOUT_MS));
 }
 
-function answerUnknownPath(path: string, request: NodeServerRequest, response: NodeResponse): void {
+/** Nothing here, in the words of the caller's protocol. */
+export function answerUnknownPath(request: NodeServerRequest, response: NodeResponse): void {
   const contentType = request.headers["content-type"] ?? "";
   if (!contentType.startsWith("application/grpc")) {
     answerPlainly(response, 404, "Nothing here. This port speaks gRPC, gRPC-Web and Connect.\n");
     return;
   }
-  const error = new DroverError("not_implemented", `This Drover has no method ${path.slice(0, 200)}.`);
+  const method = (request.url ?? "").split("?", 1)[0]?.slice(0, 200);
+  const error = new DroverError("not_implemented", `This Drover has no method ${method}.`);
   const type = contentType.startsWith("application/grpc-web") ? contentType : "application/grpc";
   const fields = { "content-type": type, ...toGrpcTrailers(error) };
   if ("stream" in response) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });

@@ -20,6 +20,8 @@ import { createSniffer, type Sniffer } from "./sniffer.ts";
 export interface ListenerOptions {
   /** `host:port`; port 0 lets the system choose. */
   readonly listen: string;
+  /** Named in errors about the address; default `--listen`. */
+  readonly flag?: string;
   /** Lets a listener without TLS stand on another address than loopback. */
   readonly isInsecureAllowed: boolean;
   /** Host names beside localhost and IP addresses that HTTP/1.1 callers may name; on other addresses than loopback the only ones. */
@@ -27,6 +29,8 @@ export interface ListenerOptions {
   /** Origins of web pages that may call, or `*`. */
   readonly corsOrigins: readonly string[];
   readonly routes: (router: ConnectRouter) => void;
+  /** Answers what is no method of the routes: pages for people and probes. */
+  readonly otherPaths?: NodeHandler;
   readonly interceptors?: readonly Interceptor[];
   readonly relay?: RelayRoute;
   readonly log: Logger;
@@ -55,7 +59,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const bound = await bindSocket(front, {
     listen: options.listen,
     isInsecureAllowed: options.isInsecureAllowed,
-    flag: "--listen",
+    flag: options.flag ?? "--listen",
   });
   const state: DrainState = { isDraining: false };
   const sessions = new SessionSet({ clock: options.clock, pingIntervalMs: limits.pingIntervalMs });

@@ -331,6 +331,27 @@ describe("a router with two nodes", () => {
     expect((await grpc.stream(chat, say(), patient)).error).toBeUndefined();
   });
 
+  it("tells calls that wait when it stops, and lets those that run finish", async () => {
+    const slow = await startSimOllama(["--models", MODEL, "--speed", "20", "--answer-tokens", "30"]);
+    ends.push(() => slow.close());
+    const solo = await start("agent", "--ollama", slow.url, "--name", "solo");
+    const router = await start("router", "--nodes", solo.address);
+    const grpc = caller(router.address);
+    await untilAttached(grpc, 1);
+    const running = grpc.stream(chat, say());
+    await vi.waitUntil(async () => (await nodesOf(grpc))[0]?.ownAttempts === 1);
+    await grpc.unary(drainNode, { node: "solo" });
+    const waiting = grpc.stream(chat, say());
+    // Calls on one connection keep their order, so once this one is answered the other waits.
+    await nodesOf(grpc);
+    const stopped = router.stop();
+    const { error } = await waiting;
+    expect([error?.code, error?.details]).toEqual([status.UNAVAILABLE, expect.stringContaining("This router stops")]);
+    const { error: failure, messages } = await running;
+    expect([failure, messages.at(-1)?.event.case]).toEqual([undefined, "done"]);
+    expect(await stopped).toBe(0);
+  });
+
   it("finds a node again that was restarted, by the same id", async () => {
     const folder = mkdtempSync(join(tmpdir(), "drover-agent-"));
     ends.push(() => rmSync(folder, { recursive: true }));

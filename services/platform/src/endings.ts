@@ -45,6 +45,7 @@ export const ENDINGS = {
   node_name_ambiguous: ending(Code.FailedPrecondition),
   fleet_not_ready: ending(Code.Unavailable),
   no_node_available: ending(Code.Unavailable),
+  router_stopping: ending(Code.Unavailable),
   // The node.
   node_lacks_model: ending(Code.NotFound, "charged"),
   node_draining: ending(Code.Unavailable, "free"),

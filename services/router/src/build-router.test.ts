@@ -19,6 +19,7 @@ import {
   loadConfig,
   SimClock,
   silentLogger,
+  sleep,
   systemClock,
   systemRng,
 } from "@drover/platform";
@@ -563,6 +564,25 @@ describe("the end", () => {
     await expect(fetch(`http://${router.opsAddress}/healthz`)).rejects.toThrow();
     // Resolves only when every connection of the router has ended.
     await one.drained();
+  });
+
+  it("tells calls that wait at once that it stops, in an answer that callers retry", async () => {
+    const one = await agent({ id: "one" });
+    one.setCondition({ isDraining: true });
+    const router = await startRouter("--nodes", one.address);
+    await vi.waitFor(async () => expect((await nodesOf(router))[0]?.availability).toBe(NodeAvailability.DRAINING));
+    const waiting = rawCall(router.address, "Chat", framed(chatBytes("llama3.2:1b")));
+    const overHttp1 = createClient(
+      InferenceService,
+      createConnectTransport({ baseUrl: `http://${router.address}`, httpVersion: "1.1" }),
+    );
+    const waitingToo = failureOf(overHttp1.embed({ model: "llama3.2:1b", input: ["a"] }));
+    await sleep(systemClock, 100);
+    await router.lifecycle.stop();
+    const answer = await waiting;
+    expect(answer.isTrailersOnly).toBe(true);
+    expect(answer.headers).toMatchObject({ "grpc-status": String(Code.Unavailable) });
+    expect(droverErrorFromConnect(await waitingToo)).toMatchObject({ kind: "router_stopping" });
   });
 
   it("tells those who watch its health, and does not wait for them", async () => {

@@ -150,7 +150,7 @@ function buildDataPath(
   return { fleet, ledger, health, dispatcher, relay };
 }
 
-/** Running calls first get their time; what is left then is cut off. */
+/** Calls that wait are told at once; those that run get their time, and what is left then is cut off. */
 function stopListenerWith(
   limitMs: number,
   { lifecycle, log }: RouterSurroundings,
@@ -159,6 +159,7 @@ function stopListenerWith(
 ): void {
   lifecycle.onStop("connections of callers", () => listener.destroy());
   const drain = (): Promise<void> => {
+    dispatcher.stop();
     const { activeCalls: calls } = dispatcher;
     if (calls > 0) log.info({ calls, limitMs }, "stopping: running calls may end; a second signal ends them now");
     return listener.drain();

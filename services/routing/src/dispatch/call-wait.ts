@@ -2,13 +2,19 @@
  * The wait of one call for a node that takes it: its place in the waiting room, and how long its caller is ready to wait.
  * It does not know what is looked for.
  */
-import type { Clock, DroverError, Timer } from "@drover/platform";
+import { type Clock, DroverError, type Timer } from "@drover/platform";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { CallClock } from "./call-clock.ts";
 import { roomFull, type WaitingRoom } from "./waiting-room.ts";
 
 /** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
 const UNKNOWN_FLEET_WAIT_MS = 5_000;
+
+/** For a caller that another router, or the next process of this one, can serve: so it is told at once. */
+export function routerStopping(model: string): DroverError {
+  const message = `This router stops and no attempt for model "${model}" runs: call again, on another router if there is one.`;
+  return new DroverError("router_stopping", message, { facts: { model } });
+}
 
 export interface CallWaitParts {
   readonly clock: Clock;

@@ -12,7 +12,7 @@ import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
 import { deadlineError, reportTrailers } from "./call-times.ts";
-import { CallWait } from "./call-wait.ts";
+import { CallWait, routerStopping } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
@@ -57,6 +57,7 @@ export class Call {
   start(): void {
     this.#guarded(() => {
       this.#parts.budget.deposit();
+      if (this.#parts.isStopping()) return this.#failStopping();
       const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
       if (leftMs !== Number.POSITIVE_INFINITY) {
@@ -71,6 +72,11 @@ export class Call {
     if (this.#state.kind === "ended") return;
     const error = new DroverError("cancelled", "The caller cancelled the call or left.");
     this.#finish(error, {}, false);
+  }
+
+  /** Waiting longer would only end in being cut off; an attempt that runs has its time. */
+  routerStops(): void {
+    if (this.#state.kind === "waiting" || this.#state.kind === "backing-off") this.#guarded(() => this.#failStopping());
   }
 
   /** The caller's end takes bytes again after a `write` that was answered false. */
@@ -105,6 +111,7 @@ export class Call {
   }
 
   #waitFor(error: DroverError): void {
+    if (this.#parts.isStopping()) return this.#failStopping();
     const refusal = this.#wait.wait(error);
     if (refusal === undefined) this.#state = { kind: "waiting" };
     else this.#fail(this.#lastFailure ?? refusal);
@@ -192,6 +199,7 @@ export class Call {
 
   /** Looks again `afterMs` from now, unless the deadline or the caller's patience ends before. */
   #backOff(afterMs: number): void {
+    if (this.#parts.isStopping()) return this.#failStopping();
     const { callMs, waitMs } = this.#clock.left();
     if (this.#lastFailure !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(this.#lastFailure);
     this.#wait.leave();
@@ -216,8 +224,12 @@ export class Call {
     const attempts = this.#attempts;
     const times = this.#clock.times();
     const report = { request: this.#request, error, node: attempts.lastNode, attempts: attempts.made, times };
-    this.#parts.onEnd(report);
+    this.#parts.onEnd(this, report);
     if (isCallerThere) this.#caller.end({ error, trailers: reportTrailers(report, agentTrailers) });
+  }
+
+  #failStopping(): void {
+    this.#fail(routerStopping(this.#request.profile.model));
   }
 
   #passDeadline(): void {

@@ -41,13 +41,16 @@ export interface CallReport {
 export interface DispatchParts extends DispatcherOptions {
   readonly budget: RetryBudget;
   readonly waiting: WaitingRoom;
-  readonly onEnd: (report: CallReport) => void;
+  /** From now on no call may wait. */
+  readonly isStopping: () => boolean;
+  readonly onEnd: (call: Call, report: CallReport) => void;
 }
 
 export class Dispatcher {
   readonly #parts: DispatchParts;
   readonly #log: Logger;
-  #activeCalls = 0;
+  readonly #calls = new Set<Call>();
+  #isStopping = false;
 
   constructor(options: DispatcherOptions) {
     this.#log = options.log;
@@ -55,20 +58,21 @@ export class Dispatcher {
       ...options,
       budget: new RetryBudget({ clock: options.clock }),
       waiting: new WaitingRoom(options.fleet, options.clock, options.health),
-      onEnd: (report) => this.#ended(report),
+      isStopping: () => this.#isStopping,
+      onEnd: (call, report) => this.#ended(call, report),
     };
   }
 
   /** Never throws: whatever happens is said to `caller`, maybe before this returns. */
   start(request: CallRequest, caller: CallerStream): Call {
-    this.#activeCalls++;
     const call = new Call(this.#parts, request, caller);
+    this.#calls.add(call);
     call.start();
     return call;
   }
 
   get activeCalls(): number {
-    return this.#activeCalls;
+    return this.#calls.size;
   }
 
   /** Calls among the active ones that no node can take now. */
@@ -76,12 +80,18 @@ export class Dispatcher {
     return this.#parts.waiting.size;
   }
 
+  /** Ends calls that wait for a node, and those that come or would have to wait from now on. Attempts that run go on. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const call of [...this.#calls]) call.routerStops();
+  }
+
   close(): void {
     this.#parts.waiting.close();
   }
 
-  #ended({ request, error, node, attempts, times }: CallReport): void {
-    this.#activeCalls--;
+  #ended(call: Call, { request, error, node, attempts, times }: CallReport): void {
+    this.#calls.delete(call);
     const line = {
       call: request.id,
       path: request.path,

@@ -652,6 +652,21 @@ describe("the configuration", () => {
     expect(one.routers).toEqual(["gate"]);
   });
 
+  it("ejects after as many failures, and tries a call as often, as the flags say", async () => {
+    const chat = () => failsWith(new DroverError("node_protocol_error", "It failed."));
+    const broken = await agent({ id: "broken", chat });
+    const other = await agent({ id: "other", models: ["another"] });
+    const flags = ["--eject-after", "2", "--eject-time", "1s", "--attempts-max", "1"];
+    const router = await startRouter("--nodes", `${broken.address},${other.address}`, ...flags);
+    await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.availability === 1));
+    for (let round = 0; round < 2; round++) await failureOf(textOf(router, "llama3.2:1b"));
+    expect(broken.calls).toBe(2);
+    expect((await nodesOf(router))[0]).toMatchObject({
+      availability: NodeAvailability.EJECTED,
+      detail: expect.stringContaining("ejected after 2 failures in a row, tried again in 1 s"),
+    });
+  });
+
   it.each([
     ["weighted", [0, 2]],
     ["round-robin", [1, 1]],

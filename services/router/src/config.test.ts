@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "@drover/platform";
+import { HEALTH_DEFAULTS, RETRY_DEFAULTS } from "@drover/routing";
 import { afterAll, describe, expect, it } from "vitest";
 import { type RouterConfig, routerConfig } from "./config.ts";
+import { healthOptions, retryOptions } from "./failure-flags.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "drover-router-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -30,6 +32,27 @@ describe("the router's configuration", () => {
       maxWaitMs: 120_000,
       adminTokenFile: undefined,
     });
+  });
+
+  it("lets the numbers of ejection and retries be turned", () => {
+    const config = load(["--eject-after", "2", "--eject-time", "5s", "--retry-reserve", "9"], {
+      DROVER_EJECT_SHARE: "25",
+      DROVER_ATTEMPTS_MAX: "1",
+    });
+    expect(healthOptions(config)).toEqual({
+      consecutiveFailures: 2,
+      baseEjectionMs: 5_000,
+      maxEjectionMs: HEALTH_DEFAULTS.maxEjectionMs,
+      maxEjectedShare: 0.25,
+    });
+    expect(retryOptions(config)).toEqual({ attemptsMax: 1, budgetRatio: RETRY_DEFAULTS.budgetRatio, budgetReserve: 9 });
+    expect(problems("--eject-time", "10m")).toEqual(["--eject-time: must not be longer than --eject-time-max"]);
+    expect(problems("--eject-after", "0", "--eject-share", "101", "--attempts-max", "0")).toHaveLength(3);
+  });
+
+  it("has the library's own numbers by default", () => {
+    expect(HEALTH_DEFAULTS).toMatchObject(healthOptions(load([])));
+    expect(RETRY_DEFAULTS).toMatchObject(retryOptions(load([])));
   });
 
   it("takes nodes with and without a port, in one flag or several", () => {

@@ -16,6 +16,7 @@ import {
   origin,
 } from "@drover/platform";
 import { POLICY_NAMES } from "@drover/routing";
+import { failureFlags, failureProblems } from "./failure-flags.ts";
 import { VERSION } from "./version.ts";
 
 /** Where agents listen unless they are told otherwise. */
@@ -71,14 +72,19 @@ export const routerConfig = defineConfig({
       group: "Fleet",
       help: "Longest time that a call waits for a node, where the caller does not say drover-max-wait-ms.",
     }),
+    ...failureFlags,
     consul: consulOption("Registers this router in Consul, where clients find it."),
     advertise: advertiseOption(),
     drainLimitMs: drainLimitOption(),
     logLevel: common.logLevel,
     config: common.config,
   },
-  check: ({ nodes }) =>
-    nodes.filter((node) => node.port === 0).map((node) => `--nodes ${node.host}:0: nobody can be called at port 0`),
+  check: (config) => [
+    ...config.nodes
+      .filter((node) => node.port === 0)
+      .map((node) => `--nodes ${node.host}:0: nobody can be called at port 0`),
+    ...failureProblems(config),
+  ],
 });
 
 export type RouterConfig = ConfigOf<typeof routerConfig>;

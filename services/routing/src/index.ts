@@ -13,10 +13,12 @@ export type { CallEnding, CallerStream, CallRequest, RequestBody } from "./dispa
 export { Dispatcher } from "./dispatch/dispatcher.ts";
 export { type ReceivedCall, readCall } from "./dispatch/read-call.ts";
 export type { InferenceRequest } from "./dispatch/read-profile.ts";
+export { RETRY_DEFAULTS, type RetryOptions } from "./dispatch/retry-options.ts";
 export { Fleet } from "./fleet/fleet.ts";
 export { identityOf } from "./fleet/link-state.ts";
 export type { Availability, ModelView, NodeView } from "./fleet/node-view.ts";
 export type { FleetMember, FleetSnapshot } from "./fleet/snapshot.ts";
+export { HEALTH_DEFAULTS, type HealthOptions } from "./health/health-options.ts";
 export { type HealthReport, NodeHealth } from "./health/node-health.ts";
 export { type AgentConnection, openAgentConnection } from "./transport/agent-connection.ts";
 export { openAttachLink } from "./transport/attach-link.ts";

@@ -26,7 +26,7 @@ export class Call {
   readonly #request: CallRequest;
   readonly #caller: CallerStream;
   readonly #clock: CallClock;
-  readonly #failedNodes = new FailedNodes();
+  readonly #failedNodes: FailedNodes;
   readonly #stalled: StalledCaller;
   readonly #wait: CallWait;
   readonly #attempts: LiveAttempts;
@@ -40,6 +40,7 @@ export class Call {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
+    this.#failedNodes = new FailedNodes(parts.retry);
     this.#stalled = new StalledCaller(parts.clock, () =>
       this.#guarded(() => this.#fail(stalledError(request.profile.model))),
     );
@@ -175,7 +176,6 @@ export class Call {
   }
 
   #retryOrFail(failure: DroverError, trailers: Metadata): void {
-    const { budget, rng, log } = this.#parts;
     const isFree = this.#failedNodes.isLastFree;
     // Without a node to try there is nothing to spend budget or time on.
     if (!isFree && !hasNodeToTry(this.#choiceRequest())) return this.#fail(failure, trailers);
@@ -187,11 +187,13 @@ export class Call {
         timeLeftMs: this.#clock.left().callMs,
         isPinned: this.#request.profile.node !== undefined,
       },
-      budget,
-      rng,
+      this.#parts,
     );
     if (decision.kind === "give-up") return this.#fail(failure, trailers);
-    log.debug({ call: this.#request.id, ...describeFailure(failure) }, "attempt failed, trying another node");
+    this.#parts.log.debug(
+      { call: this.#request.id, ...describeFailure(failure) },
+      "attempt failed, trying another node",
+    );
     if (isFree) return this.#place();
     this.#chargedRetries++;
     this.#backOff(decision.afterMs);

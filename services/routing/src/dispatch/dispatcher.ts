@@ -13,6 +13,7 @@ import { Call } from "./call.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallTimes } from "./call-times.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { RETRY_DEFAULTS, type RetryOptions } from "./retry-options.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 export interface DispatcherOptions {
@@ -24,6 +25,8 @@ export interface DispatcherOptions {
   readonly transport: AgentTransport;
   /** The one that `picker` asks; without it nobody waits for an ejected node. */
   readonly health?: HealthGate;
+  /** Default: RETRY_DEFAULTS. */
+  readonly retry?: Partial<RetryOptions>;
 }
 
 /** How a call ended, for the log and for whoever counts. */
@@ -39,6 +42,7 @@ export interface CallReport {
 
 /** What a call is given. */
 export interface DispatchParts extends DispatcherOptions {
+  readonly retry: RetryOptions;
   readonly budget: RetryBudget;
   readonly waiting: WaitingRoom;
   /** From now on no call may wait. */
@@ -54,9 +58,12 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#log = options.log;
+    const retry = { ...RETRY_DEFAULTS, ...options.retry };
+    const { budgetRatio: ratio, budgetReserve: reserve } = retry;
     this.#parts = {
       ...options,
-      budget: new RetryBudget({ clock: options.clock }),
+      retry,
+      budget: new RetryBudget({ clock: options.clock, ratio, reserve }),
       waiting: new WaitingRoom(options.fleet, options.clock, options.health),
       isStopping: () => this.#isStopping,
       onEnd: (call, report) => this.#ended(call, report),

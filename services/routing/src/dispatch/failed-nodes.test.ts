@@ -2,11 +2,20 @@ import { DroverError } from "@drover/platform";
 import { describe, expect, it } from "vitest";
 import { nodeView } from "../testing/node-views.ts";
 import { FailedNodes } from "./failed-nodes.ts";
+import { RETRY_DEFAULTS } from "./retry-options.ts";
 
 const gone = new DroverError("node_unreachable", "gone");
 const [a, b] = [nodeView("a"), nodeView("b")];
 
 describe("the nodes that failed in a call", () => {
+  it("are left alone for as long as the options say", () => {
+    const failed = new FailedNodes({ ...RETRY_DEFAULTS, pauseFirstMs: 7, pauseLastMs: 9 });
+    failed.add(a, gone, 0);
+    expect(failed.triable()).toEqual([{ id: "id-a", notBeforeMs: 7 }]);
+    failed.add(a, gone, 10);
+    expect(failed.triable()).toEqual([{ id: "id-a", notBeforeMs: 19 }]);
+  });
+
   it("may be tried again in the order of their last failures", () => {
     const failed = new FailedNodes();
     failed.add(a, gone, 0);

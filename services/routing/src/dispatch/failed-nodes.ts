@@ -4,6 +4,7 @@
  */
 import { DroverError, type EndingKind } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
+import { RETRY_DEFAULTS, type RetryOptions } from "./retry-options.ts";
 
 interface Failure {
   readonly name: string;
@@ -13,19 +14,21 @@ interface Failure {
   readonly notBeforeMs: number;
 }
 
-/** A node that is tried again at once would mostly fail again, before its agent's stream could say that it is away. */
-const PAUSE_FIRST_MS = 100;
-const PAUSE_LAST_MS = 1_000;
-
 /** At most as many as a call makes attempts. */
 export class FailedNodes {
   readonly #failures = new Map<string, Failure>();
   readonly #crashed = new Map<string, string>();
+  readonly #options: RetryOptions;
   #last: string | undefined;
+
+  constructor(options: RetryOptions = RETRY_DEFAULTS) {
+    this.#options = options;
+  }
 
   add(node: NodeView, error: DroverError, nowMs: number): void {
     const failures = (this.#failures.get(node.id)?.failures ?? 0) + 1;
-    const pauseMs = Math.min(PAUSE_FIRST_MS * 2 ** (failures - 1), PAUSE_LAST_MS);
+    const { pauseFirstMs, pauseLastMs } = this.#options;
+    const pauseMs = Math.min(pauseFirstMs * 2 ** (failures - 1), pauseLastMs);
     const notBeforeMs = nowMs + Math.max(pauseMs, error.retryAfterMs ?? 0);
     // To the end of the order.
     this.#failures.delete(node.id);

@@ -1,6 +1,6 @@
 /**
- * Bounds retries to a share of the traffic, so that a fleet in trouble is not finished off by its router: 20 % of the calls
- * of the last 10 s, and 3 on top so that a quiet router can retry at all (Finagle's RetryBudget has the same shape).
+ * Bounds retries to a share of the traffic, so that a fleet in trouble is not finished off by its router: a part of the calls
+ * of the last 10 s, and some on top so that a quiet router can retry at all (Finagle's RetryBudget has the same shape).
  */
 import type { Clock } from "@drover/platform";
 

@@ -1,13 +1,17 @@
 import { DroverError, ENDINGS, type EndingKind, SimClock, seededRng } from "@drover/platform";
 import { describe, expect, it } from "vitest";
 import { RetryBudget } from "./retry-budget.ts";
-import { ATTEMPTS_MAX, decideRetry, type FailedAttempt } from "./retry-policy.ts";
+import { RETRY_DEFAULTS as retry } from "./retry-options.ts";
+import { decideRetry, type FailedAttempt } from "./retry-policy.ts";
 
 const KINDS = Object.keys(ENDINGS) as EndingKind[];
 
 function decide(kind: EndingKind, failed: Partial<FailedAttempt> = {}, random = 0.5, budget = fullBudget()) {
   const attempt = { attempts: 1, chargedRetries: 0, timeLeftMs: Number.POSITIVE_INFINITY, isPinned: false, ...failed };
-  return decideRetry({ error: new DroverError(kind, "failed"), ...attempt }, budget, { next: () => random });
+  return decideRetry(
+    { error: new DroverError(kind, "failed"), ...attempt },
+    { retry, budget, rng: { next: () => random } },
+  );
 }
 
 function fullBudget(): RetryBudget {
@@ -31,7 +35,7 @@ describe("the decision to try again", () => {
 
   it.each(KINDS)("is never yes after %s when the caller asked for one node, or after four attempts", (kind) => {
     expect(decide(kind, { isPinned: true })).toEqual({ kind: "give-up" });
-    expect(decide(kind, { attempts: ATTEMPTS_MAX })).toEqual({ kind: "give-up" });
+    expect(decide(kind, { attempts: retry.attemptsMax })).toEqual({ kind: "give-up" });
   });
 
   it("doubles the limit of the backoff up to a second", () => {
@@ -48,7 +52,7 @@ describe("the decision to try again", () => {
     const budget = new RetryBudget({ clock: new SimClock(), reserve: 1_000 });
     const error = new DroverError("ollama_busy", "busy");
     const backoffs = Array.from({ length: 500 }, () => {
-      const decision = decideRetry({ error, ...failed }, budget, rng);
+      const decision = decideRetry({ error, ...failed }, { retry, budget, rng });
       return decision.kind === "again" ? decision.afterMs : Number.NaN;
     });
     expect(Math.min(...backoffs)).toBeLessThan(5);
@@ -70,6 +74,19 @@ describe("the decision to try again", () => {
       expect(decide("ollama_busy", { timeLeftMs: 12.5 }, 0.5, budget)).toEqual({ kind: "give-up" });
     }
     expect(decide("ollama_busy", { timeLeftMs: 13 }, 0.5, budget).kind).toBe("again");
+  });
+
+  it("goes by other numbers where they are given", () => {
+    const failed = { error: new DroverError("ollama_busy", "busy"), attempts: 2, chargedRetries: 0, isPinned: false };
+    const decideWith = (options: Partial<typeof retry>) => {
+      const means = { retry: { ...retry, ...options }, budget: fullBudget(), rng: { next: () => 1 } };
+      return decideRetry({ ...failed, timeLeftMs: Number.POSITIVE_INFINITY }, means);
+    };
+    expect(decideWith({ attemptsMax: 2 })).toEqual({ kind: "give-up" });
+    expect(decideWith({ attemptsMax: 3, backoffFirstMs: 400, backoffLastMs: 300 })).toEqual({
+      kind: "again",
+      afterMs: 300,
+    });
   });
 
   it("gives what a second node may mend no third one", () => {

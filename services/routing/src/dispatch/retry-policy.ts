@@ -4,11 +4,7 @@
  */
 import { type DroverError, ENDINGS, type Rng } from "@drover/platform";
 import type { RetryBudget } from "./retry-budget.ts";
-
-/** The first attempt included: a call that failed on four nodes would most likely fail on a fifth (gRFC A6 caps at five). */
-export const ATTEMPTS_MAX = 4;
-const BACKOFF_FIRST_MS = 25;
-const BACKOFF_LAST_MS = 1_000;
+import type { RetryOptions } from "./retry-options.ts";
 
 export type RetryDecision = { readonly kind: "again"; readonly afterMs: number } | { readonly kind: "give-up" };
 
@@ -24,17 +20,24 @@ export interface FailedAttempt {
   readonly isPinned: boolean;
 }
 
+/** What a router gives to all its calls. */
+export interface RetryMeans {
+  readonly retry: RetryOptions;
+  readonly budget: RetryBudget;
+  readonly rng: Rng;
+}
+
 const GIVE_UP: RetryDecision = { kind: "give-up" };
 
-export function decideRetry(failed: FailedAttempt, budget: RetryBudget, rng: Rng): RetryDecision {
-  if (failed.isPinned || failed.attempts >= ATTEMPTS_MAX) return GIVE_UP;
+export function decideRetry(failed: FailedAttempt, means: RetryMeans): RetryDecision {
+  if (failed.isPinned || failed.attempts >= means.retry.attemptsMax) return GIVE_UP;
   switch (ENDINGS[failed.error.kind].elsewhere) {
     case "free":
       return { kind: "again", afterMs: 0 };
     case "charged":
-      return charged(failed, budget, rng);
+      return charged(failed, means);
     case "once":
-      return failed.chargedRetries === 0 ? charged(failed, budget, rng) : GIVE_UP;
+      return failed.chargedRetries === 0 ? charged(failed, means) : GIVE_UP;
     // The filter has no node that differs in what was missing until part of a node's status says so.
     case "suited":
     case "never":
@@ -43,8 +46,8 @@ export function decideRetry(failed: FailedAttempt, budget: RetryBudget, rng: Rng
 }
 
 /** Full jitter (0..limit): equal backoffs would send the retries of one moment to the next node together. */
-function charged(failed: FailedAttempt, budget: RetryBudget, rng: Rng): RetryDecision {
-  const limitMs = Math.min(BACKOFF_FIRST_MS * 2 ** failed.chargedRetries, BACKOFF_LAST_MS);
+function charged(failed: FailedAttempt, { retry, budget, rng }: RetryMeans): RetryDecision {
+  const limitMs = Math.min(retry.backoffFirstMs * 2 ** failed.chargedRetries, retry.backoffLastMs);
   const afterMs = rng.next() * limitMs;
   if (afterMs >= failed.timeLeftMs || !budget.withdraw()) return GIVE_UP;
   return { kind: "again", afterMs };

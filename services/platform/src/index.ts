@@ -50,6 +50,7 @@ export {
   kindOfReason,
   reasonOf,
 } from "./endings.ts";
+export { GrowingBody } from "./growing-body.ts";
 export { decodeGrpcMessage, encodeGrpcMessage, limitMessage, MESSAGE_LIMIT } from "./grpc-message.ts";
 export {
   droverErrorFromConnect,
@@ -73,7 +74,6 @@ export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./
 export { Lifecycle, type StopOptions } from "./lifecycle.ts";
 export { LISTED_MAX, listed } from "./listed.ts";
 export { bindSocket } from "./listener/bind.ts";
-export { ACCEPTED_ENCODINGS } from "./listener/grpc-answer.ts";
 export type { RelayHandler, RelayRoute } from "./listener/http-sides.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
 export { type Listener, type ListenerOptions, openListener } from "./listener/listener.ts";
@@ -122,6 +122,19 @@ export {
   startRegistration,
 } from "./registration/registration.ts";
 export { META_VALUE_BYTES } from "./registration/service-definition.ts";
+export {
+  ACCEPTED_ENCODINGS,
+  announcedBytes,
+  type Encoding,
+  encodingUnnamed,
+  encodingUnsupported,
+  inflateFramed,
+  PREFIX_BYTES,
+  parseEncoding,
+  REQUEST_BYTES_MAX,
+  tooLarge,
+  watchPace,
+} from "./request-message.ts";
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";
 export { defaultStateDir, openStateDir, type StateDir, type StateDirOptions } from "./state-dir.ts";

@@ -12,22 +12,20 @@ import {
   type Interceptor,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import {
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ByteBudget } from "../byte-budget.ts";
+import type { Clock } from "../clock.ts";
 import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
+import { ACCEPTED_ENCODINGS } from "../request-message.ts";
 import { randomId } from "../rng.ts";
-import { budgeted } from "./budgeted-body.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { isGrpc, writeGrpc } from "./grpc-answer.ts";
 import { readPeer, setAbandon, setCallId, setPeer } from "./peer.ts";
+import { readBody } from "./request-body.ts";
 
 type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
 type NodeServerResponse = Parameters<typeof universalResponseToNodeResponse>[1];
@@ -39,6 +37,7 @@ export type NodeHandler = (request: NodeServerRequest, response: NodeResponse) =
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly interceptors: readonly Interceptor[];
+  readonly clock: Clock;
   readonly readMaxBytes: number;
   /** Holds the bodies of running unary and server-streaming calls; streams of many messages are bounded by flow control. */
   readonly requestBodies: ByteBudget;
@@ -53,7 +52,8 @@ const LONGEST_CONNECT_TIMEOUT_MS = 99_999_999;
 
 export function createConnectHandler(options: ConnectHandlerOptions): NodeHandler {
   const router = createConnectRouter({
-    acceptCompression: [compressionGzip],
+    // Requests are inflated before connect sees them, and answers are never compressed: a token stream would be gzipped.
+    acceptCompression: [],
     readMaxBytes: options.readMaxBytes,
     interceptors: [createErrorInterceptor(options.log), ...options.interceptors],
     ...(options.shutdownSignal === undefined ? {} : { shutdownSignal: options.shutdownSignal }),
@@ -64,7 +64,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (handler === undefined) return (options.otherPaths ?? answerUnknownPath)(request, response);
-    serve(handler, request, response, options.requestBodies).catch((error: unknown) => {
+    serve(handler, request, response, options).catch((error: unknown) => {
       // The caller left, or the connection broke: connect has told the handler.
       options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
       abandon(response, http2.constants.NGHTTP2_INTERNAL_ERROR);
@@ -76,22 +76,25 @@ async function serve(
   handler: UniversalHandler,
   request: NodeServerRequest,
   response: NodeResponse,
-  requestBodies: ByteBudget,
+  options: ConnectHandlerOptions,
 ): Promise<void> {
   if ("stream" in response) closeWhenAnswered(response.stream);
-  const values = setCallId(createContextValues(), randomId());
+  const callId = randomId();
+  const values = setCallId(createContextValues(), callId);
   // What a caller does not read uses up what it may have.
   setAbandon(values, () => abandon(response, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM));
   setPeer(values, readPeer(request.socket.remoteAddress, request.headers));
   const universal = toUniversalRequest(request, response, values);
   if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
-  plainAnswersOnly(universal.header);
   clampTimeout(universal.header);
   const hasOneMessage = handler.method.methodKind === "unary" || handler.method.methodKind === "server_streaming";
-  const body = budgeted(universal.body, hasOneMessage ? requestBodies : undefined);
+  const { clock, requestBodies: bodies, readMaxBytes: limitBytes } = options;
+  const body = readBody(universal, { clock, bodies, limitBytes, hasOneMessage, callId });
   // Not when this function ends: connect-node's writer waits for an `end` that responses never emit.
   response.once("close", body.release);
-  await answerWith(response, await handler({ ...universal, body: body.chunks }));
+  const answer = await handler({ ...universal, body: body.messages });
+  if (body.acceptEncodingHeader !== undefined) answer.header?.set(body.acceptEncodingHeader, ACCEPTED_ENCODINGS);
+  await answerWith(response, answer);
 }
 
 async function answerWith(response: NodeResponse, answer: UniversalServerResponse): Promise<void> {
@@ -105,7 +108,11 @@ async function answerWith(response: NodeResponse, answer: UniversalServerRespons
  */
 function closeWhenAnswered(stream: ServerHttp2Stream): void {
   stream.once("finish", () => {
-    if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    if (stream.readableEnded) return;
+    stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    // What nobody reads any more would hold the stream open; the request's own listener pauses it for good.
+    stream.removeAllListeners("data");
+    stream.resume();
   });
 }
 
@@ -126,11 +133,6 @@ function toUniversalRequest(
   } catch {
     return undefined;
   }
-}
-
-/** Answers are never compressed: a token stream would be gzipped. Connect knows no other way to take gzip and not to give it. */
-function plainAnswersOnly(header: Headers): void {
-  for (const key of ["grpc-accept-encoding", "connect-accept-encoding", "accept-encoding"]) header.set(key, "identity");
 }
 
 /** `720H` is allowed by gRPC, and connect would end the call after 1 ms. */

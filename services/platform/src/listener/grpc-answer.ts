@@ -3,7 +3,6 @@
  * never sends, and every error with its reason. All other answers it leaves to connect-node.
  */
 import type { Http2ServerResponse, OutgoingHttpHeaders } from "node:http2";
-import { Code } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { DroverError } from "../drover-error.ts";
@@ -11,9 +10,6 @@ import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import { META } from "../metadata.ts";
 import { kindOfRefusal } from "./connect-refusals.ts";
-
-/** What a request may be compressed with (`grpc-encoding`), as `grpc-accept-encoding` tells it. Answers are never compressed. */
-export const ACCEPTED_ENCODINGS = "identity,gzip";
 
 /** gRPC proper; gRPC-Web carries its trailers in the body. */
 export function isGrpc(answer: UniversalServerResponse): boolean {
@@ -46,13 +42,12 @@ export async function writeGrpc(answer: UniversalServerResponse, response: Http2
   );
 }
 
-/** Connect's own errors carry no ErrorInfo, and it strips `grpc-accept-encoding` off the one that must name it. */
+/** Connect's own errors carry no ErrorInfo. */
 function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
-  const encodings = code === Code.Unimplemented ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
-  if (trailer?.has(META.grpcStatusDetails) === true) return encodings;
+  if (trailer?.has(META.grpcStatusDetails) === true) return {};
   const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
   const kind = kindOfRefusal(code, message);
-  return kind === undefined ? encodings : { ...toGrpcTrailers(new DroverError(kind, message)), ...encodings };
+  return kind === undefined ? {} : toGrpcTrailers(new DroverError(kind, message));
 }
 
 /** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */

@@ -2,6 +2,8 @@
  * The bounds of a listener, each with its reason. Tests inject smaller ones; programs use these.
  */
 
+import { REQUEST_BYTES_MAX } from "../request-message.ts";
+
 export interface ListenerLimits {
   /** Connections at once; further ones are closed unread. */
   readonly maxConnections: number;
@@ -34,7 +36,7 @@ export const LISTENER_LIMITS: ListenerLimits = {
   streamResetBurst: 10_000,
   streamResetRate: 1000,
   maxHeaderPairs: 128,
-  readMaxBytes: 64 * 1024 * 1024,
+  readMaxBytes: REQUEST_BYTES_MAX,
   headersTimeoutMs: 10_000,
   keepAliveTimeoutMs: 30_000,
   pingIntervalMs: 30_000,

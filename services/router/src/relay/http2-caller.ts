@@ -3,7 +3,7 @@
  * before it is a true Trailers-Only answer: the only kind that gRPC clients retry.
  */
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import { META, toGrpcTrailers } from "@drover/platform";
+import { ACCEPTED_ENCODINGS, META, toGrpcTrailers } from "@drover/platform";
 import type { CallEnding, CallerStream } from "@drover/routing";
 
 const CONTENT_TYPE = "application/grpc+proto";
@@ -63,5 +63,5 @@ export class Http2Caller implements CallerStream {
 
 /** gRPC asks for the encodings that would have been understood. */
 function extraTrailers(kind: string | undefined): OutgoingHttpHeaders {
-  return kind === "encoding_unsupported" ? { "grpc-accept-encoding": "identity,gzip" } : {};
+  return kind === "encoding_unsupported" ? { "grpc-accept-encoding": ACCEPTED_ENCODINGS } : {};
 }

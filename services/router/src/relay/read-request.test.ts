@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { PassThrough } from "node:stream";
 import { gzipSync } from "node:zlib";
-import { ByteBudget, type DroverError, SimClock } from "@drover/platform";
+import { ByteBudget, type DroverError, REQUEST_BYTES_MAX, SimClock } from "@drover/platform";
 import { afterEach, describe, expect, it } from "vitest";
 import { framed } from "../../test/raw-call.ts";
-import { REQUEST_BYTES_MAX, readRequest } from "./read-request.ts";
+import { readRequest } from "./read-request.ts";
 
 const KIB_64 = 64 * 1024;
 

@@ -2,18 +2,20 @@
  * The bytes of a request as they come, in one block that doubles: a body that comes in a million pieces costs its length and
  * not its number of pieces. What the block takes counts against the budget that all requests share.
  */
-import { type ByteBudget, DroverError, invariant } from "@drover/platform";
-import type { RequestBody } from "@drover/routing";
+import { Buffer } from "node:buffer";
+import type { ByteBudget } from "./byte-budget.ts";
+import { DroverError, invariant } from "./drover-error.ts";
 
 /** An ordinary prompt fits. */
 const FIRST_BLOCK_BYTES = 1_024;
 /** Bodies are held as long as calls run, so that there is likely room soon. */
 const RETRY_AFTER_MS = 1_000;
 
-export class GrowingBody implements RequestBody {
+export class GrowingBody {
   readonly #bodies: ByteBudget;
   #block: Buffer | undefined = Buffer.alloc(0);
   #length = 0;
+  #takenBytes = 0;
   #expectedBytes = Number.POSITIVE_INFINITY;
 
   constructor(bodies: ByteBudget) {
@@ -44,8 +46,14 @@ export class GrowingBody implements RequestBody {
     this.#length = end;
   }
 
+  /** Drops the bytes, which somebody else has copied and holds on; they count until `release`. */
+  forget(): void {
+    this.#block = undefined;
+  }
+
   release(): void {
-    this.#bodies.give(this.#block?.length ?? 0);
+    this.#bodies.give(this.#takenBytes);
+    this.#takenBytes = 0;
     this.#block = undefined;
   }
 
@@ -53,9 +61,11 @@ export class GrowingBody implements RequestBody {
     const wantedBytes = Math.max(2 * block.length, FIRST_BLOCK_BYTES);
     const capacity = Math.max(Math.min(wantedBytes, this.#expectedBytes), neededBytes);
     if (!this.#bodies.tryTake(capacity - block.length)) {
-      const words = "This router holds as many bytes of requests as it may: try again, or send smaller images.";
+      const mebibytes = Math.floor(this.#bodies.limit / 1024 / 1024);
+      const words = `This Drover holds as many bytes of requests as it may (${mebibytes} MiB): try again, or send smaller images.`;
       throw new DroverError("overloaded", words, { retryAfterMs: RETRY_AFTER_MS });
     }
+    this.#takenBytes = capacity;
     const grown = Buffer.allocUnsafe(capacity);
     grown.set(block.subarray(0, this.#length));
     return grown;

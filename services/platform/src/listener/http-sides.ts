@@ -10,9 +10,11 @@ import http2, {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import type { NodeHandler } from "./connect-handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 /** Takes over an HTTP/2 stream; from then on all of it (errors, trailers, end) is the handler's. */
 export type RelayHandler = (
@@ -33,11 +35,13 @@ export interface Http2SideOptions {
   readonly limits: ListenerLimits;
   readonly relay: RelayRoute | undefined;
   readonly log: Logger;
+  readonly clock: Clock;
 }
 
 export function createHttp1(handler: NodeHandler, limits: ListenerLimits, state: DrainState): http.Server {
   const timeouts = {
     headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     // Node looks for late requests this often; its default would double the wait.
     connectionsCheckingInterval: limits.headersTimeoutMs / 2,
@@ -45,6 +49,10 @@ export function createHttp1(handler: NodeHandler, limits: ListenerLimits, state:
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     request.on("error", ignore);
     response.on("error", ignore);
+    // Also comes while there is nothing to send yet, which is no fault of the caller's.
+    response.setTimeout(limits.unreadAnswerMs, () => {
+      if ((response.socket?.writableLength ?? 0) > 0) response.destroy();
+    });
     // A finished keep-alive connection would hold the drain until its timeout.
     response.once("close", () => {
       if (state.isDraining) setImmediate(() => h1.closeIdleConnections());
@@ -63,22 +71,24 @@ export function createHttp1(handler: NodeHandler, limits: ListenerLimits, state:
  * are the relay's alone (the compatibility response would answer `wantTrailers` itself and the relay's answer would then throw);
  * `compat` never listens and turns a stream into request and response for connect.
  */
-export function createHttp2(handler: NodeHandler, { limits, relay: route, log }: Http2SideOptions): Http2Server {
+export function createHttp2(handler: NodeHandler, { limits, relay: route, log, clock }: Http2SideOptions): Http2Server {
   const compat = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
     request.on("error", ignore);
     response.on("error", ignore);
     handler(request, response);
   });
   const h2 = http2.createServer({
-    settings: { maxConcurrentStreams: limits.maxConcurrentStreams },
+    settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
     maxSessionMemory: limits.maxSessionMemoryMb,
     maxHeaderListPairs: limits.maxHeaderPairs,
     streamResetBurst: limits.streamResetBurst,
     streamResetRate: limits.streamResetRate,
   });
+  const unread = new UnreadAnswers({ clock, patienceMs: limits.unreadAnswerMs });
   h2.on("sessionError", ignore);
   h2.on("stream", (stream, headers, flags, rawHeaders) => {
     stream.on("error", ignore);
+    unread.watch(stream);
     try {
       const relay = route?.(headers);
       if (relay === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);

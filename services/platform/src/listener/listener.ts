@@ -11,6 +11,7 @@ import { isLoopbackHost } from "../host-port.ts";
 import type { Logger } from "../log.ts";
 import { bindSocket } from "./bind.ts";
 import { answerPlainly, createConnectHandler, type NodeHandler } from "./connect-handler.ts";
+import { ConnectionCount } from "./connection-count.ts";
 import { createHttpGuard } from "./http-guard.ts";
 import { createHttp1, createHttp2, type DrainState, type RelayRoute } from "./http-sides.ts";
 import { LISTENER_LIMITS, type ListenerLimits } from "./limits.ts";
@@ -74,7 +75,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     bound.host,
   );
   const h1 = createHttp1(handler, limits, state);
-  const h2 = createHttp2(handler, { limits, relay: options.relay, log: options.log });
+  const h2 = createHttp2(handler, { limits, relay: options.relay, log: options.log, clock: options.clock });
   h2.on("session", (session) => sessions.add(session));
   const sniffer = createSniffer({
     clock: options.clock,
@@ -82,7 +83,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     onHttp2: (socket) => h2.emit("connection", socket),
     onHttp1: (socket) => h1.emit("connection", socket),
   });
-  front.on("connection", (socket) => sniffer.sniff(socket));
+  const count = new ConnectionCount(limits.maxConnectionsPerAddress);
+  front.on("connection", (socket) => {
+    if (count.admit(socket)) sniffer.sniff(socket);
+    else socket.on("error", () => undefined).destroy();
+  });
   front.on("error", (error) => options.log.error({ err: error }, "the listening socket failed"));
   return createHandle({ address: bound.address, front, h1, sessions, sniffer, state });
 }

@@ -351,7 +351,7 @@ describe("an agent beside a simulated Ollama", () => {
     ]);
     const loud = chat(client, chatOf("a", "plain"));
     const silent = chat(client, chatOf("b", "plain"), { headers: { "drover-progress": "off" } });
-    expect(await loud).toMatchObject({ code: "OK", progress: ["loading"] });
+    expect(await loud).toMatchObject({ code: "OK", progress: expect.arrayContaining(["loading"]) });
     expect(await silent).toMatchObject({ code: "OK", progress: [] });
   });
 

@@ -96,12 +96,14 @@ describe("who sent a call", () => {
     const routers = new AttachedRouters(() => undefined);
     const router = routers.add({ name: "r", incarnation: "1", address: "" });
     const secret = router?.secret ?? "";
-    const context = contextOf({ headers: { ...fromRouter, [META.router]: secret } });
+    // It needs to hear of progress also where its caller does not want to.
+    const context = contextOf({ headers: { ...fromRouter, [META.progress]: "off", [META.router]: secret } });
     expect(readIdentity(context, routers)).toMatchObject({
       callId: "routers-id",
       attempt: "2",
       send: 41,
       router: { name: "r" },
+      isProgressTold: true,
     });
     for (const headers of [fromRouter, { ...fromRouter, [META.router]: "0".repeat(32) }]) {
       const identity = readIdentity(contextOf({ headers }), routers);
@@ -112,10 +114,10 @@ describe("who sent a call", () => {
   test("may say how long it waits, whether it wants progress, and which node it wants", () => {
     const headers = { [META.maxWaitMs]: "250", [META.progress]: "off", [META.node]: "gpu-1" };
     const identity = readIdentity(contextOf({ headers }), new AttachedRouters(() => undefined));
-    expect(identity).toMatchObject({ maxWaitMs: 250, isProgressWanted: false, wantedNode: "gpu-1" });
+    expect(identity).toMatchObject({ maxWaitMs: 250, isProgressTold: false, wantedNode: "gpu-1" });
     expect(readIdentity(contextOf(), new AttachedRouters(() => undefined))).toMatchObject({
       maxWaitMs: undefined,
-      isProgressWanted: true,
+      isProgressTold: true,
       wantedNode: undefined,
     });
   });

@@ -29,7 +29,8 @@ export interface CallIdentity {
   readonly send: number | undefined;
   /** The node that the caller insists on. */
   readonly wantedNode: string | undefined;
-  readonly isProgressWanted: boolean;
+  /** Whether progress is told. A router is always told: it takes a node that says nothing for hung. */
+  readonly isProgressTold: boolean;
   /** How long it may wait for a slot; undefined without a limit of the caller's. */
   readonly maxWaitMs: number | undefined;
 }
@@ -38,6 +39,8 @@ export interface CallIdentity {
 export function readIdentity(context: HandlerContext, routers: AttachedRouters): CallIdentity {
   const headers = context.requestHeader;
   const router = routers.find(readMetadata(headers, META.router));
+  // Read in any case, so that a wrong value is refused.
+  const isProgressTold = readOnOff(headers, META.progress) ?? true;
   const routersCallId = router === undefined ? undefined : readText(headers, META.call);
   if (routersCallId !== undefined) setCallId(context.values, routersCallId);
   return {
@@ -46,7 +49,7 @@ export function readIdentity(context: HandlerContext, routers: AttachedRouters):
     attempt: router === undefined ? undefined : readText(headers, META.attempt),
     send: router === undefined ? undefined : readSequence(headers, META.send),
     wantedNode: readText(headers, META.node),
-    isProgressWanted: readOnOff(headers, META.progress) ?? true,
+    isProgressTold: isProgressTold || router !== undefined,
     maxWaitMs: readDurationMs(headers, META.maxWaitMs),
   };
 }

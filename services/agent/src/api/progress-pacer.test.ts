@@ -20,6 +20,37 @@ describe("the pace of progress", () => {
     expect(await dueTimes(new SimClock(), true, 35_000)).toEqual([2_000, 12_000, 22_000, 32_000]);
   });
 
+  test("has a message at once when what was said is no longer true, and then one every 10 s again", async () => {
+    const clock = new SimClock();
+    const pacer = createProgressPacer(clock, true);
+    const times: number[] = [];
+    const first = pacer.wait(never);
+    await clock.advanceAsync(5_000);
+    expect(await first).toBe("due");
+    pacer.changed();
+    for (let i = 0; i < 2; i++) {
+      const next = pacer.wait(never).then(() => times.push(clock.nowMs()));
+      await clock.advanceAsync(10_000);
+      await next;
+    }
+    expect(times).toEqual([5_000, 15_000]);
+  });
+
+  test("is not hastened by a change before anything was said", async () => {
+    const clock = new SimClock();
+    const pacer = createProgressPacer(clock, true);
+    await clock.advanceAsync(500);
+    pacer.changed();
+    let isDue = false;
+    void pacer.wait(never).then(() => {
+      isDue = true;
+    });
+    await clock.advanceAsync(1_499);
+    expect(isDue).toBe(false);
+    await clock.advanceAsync(1);
+    expect(isDue).toBe(true);
+  });
+
   test("is silence where progress is not wanted", async () => {
     expect(await dueTimes(new SimClock(), false, 100_000)).toEqual([]);
   });

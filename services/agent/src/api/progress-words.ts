@@ -22,6 +22,7 @@ export function waitingProgress(stage: EntryStage): Progress {
   }
 }
 
-export function prefillProgress(elapsedMs: number): Progress {
-  return create(ProgressSchema, { kind: { case: "prefill", value: { elapsed: protoDuration(elapsedMs) } } });
+export function prefillProgress(elapsedMs: number, expectedMs: number): Progress {
+  const value = { elapsed: protoDuration(elapsedMs), expected: protoDuration(expectedMs) };
+  return create(ProgressSchema, { kind: { case: "prefill", value } });
 }

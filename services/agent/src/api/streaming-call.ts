@@ -42,7 +42,7 @@ export async function* streamCall<Response>(
   method: StreamMethod<Response>,
 ): AsyncGenerator<Response> {
   const call = new InferenceCall(deps, context, method.subject);
-  const pacer = createProgressPacer(deps.clock, call.identity.isProgressWanted);
+  const pacer = createProgressPacer(deps.clock, call.identity.isProgressTold);
   let failure: unknown;
   try {
     const plan = method.plan();
@@ -105,9 +105,13 @@ async function* answer<Response>(
 ): AsyncGenerator<Response> {
   const { clock, node } = call.deps;
   const startedAtMs = clock.nowMs();
+  const expectedMs = slot.expectedPrefillMs();
+  pacer.changed();
   try {
     let next = quiet(stream.next());
-    while ((await pacer.wait(next)) === "due") yield method.progress(prefillProgress(clock.nowMs() - startedAtMs));
+    while ((await pacer.wait(next)) === "due") {
+      yield method.progress(prefillProgress(clock.nowMs() - startedAtMs, expectedMs));
+    }
     for (let line = await next; line !== undefined; line = await next) {
       call.scope.times.firstToken(stream.firstLineAtMs ?? clock.nowMs());
       if (line.kind === "chunk") yield method.chunk(line);

@@ -56,6 +56,21 @@ test("the speed of writing counts for the number of others that ran from the fir
   expect(rates()?.msPerToken).toEqual([5, 5, 20]);
 });
 
+test("a slot tells how long its prompt is expected to be read: a guess at first, then what was learned", async () => {
+  const { clock, queue } = bench(1);
+  const expectedMs = async (release: Parameters<Slot["release"]>[0] = {}): Promise<number> => {
+    const entry = queue.enter(SPEC, 1, { promptBytes: 4_000 });
+    await clock.advanceAsync(700);
+    const slot = await entry.slot;
+    const expected = slot.expectedPrefillMs();
+    slot.firstToken();
+    slot.release(release);
+    return expected;
+  };
+  expect(await expectedMs({ counts: { ...answer, promptTokens: 1_000, prefillMs: 500 } })).toBe(10_000);
+  expect(await expectedMs()).toBe(500);
+});
+
 test("a call that failed teaches nothing", async () => {
   const { granted, rates } = bench(1);
   const slot = await granted();

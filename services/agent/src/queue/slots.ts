@@ -23,6 +23,8 @@ export interface Slot {
   contextLength(): number;
   /** Whether others run on this runner or wait for it. */
   isShared(): boolean;
+  /** How long Ollama is expected to read the prompt, in milliseconds; a cautious guess while nothing is learned. */
+  expectedPrefillMs(): number;
   /** Tells that the prompt was read. Only the first time counts. */
   firstToken(): void;
   /** Gives the slot back, exactly once. */
@@ -95,6 +97,7 @@ export class Slots {
     return {
       contextLength: () => record.seen?.contextLength ?? 0,
       isShared: () => record.active - record.cooling > 1 || record.waiting > 0,
+      expectedPrefillMs: () => this.#expectedPrefillMs(running),
       firstToken: () => this.#firstToken(running),
       release: (release = {}) => this.#release(running, release),
     };
@@ -191,10 +194,14 @@ export class Slots {
   /** How long Ollama goes on reading the prompt. */
   #prefillLeftMs(running: Running): number {
     const { promptMsPerToken } = running.record.rates;
-    const usualMs = promptMsPerToken ?? 1_000 / PRIOR_PREFILL_TOKENS_PER_SECOND;
     const longestMs = promptMsPerToken === undefined ? LONGEST_GUESSED_COOLING_MS : LONGEST_COOLING_MS;
     const readMs = this.#deps.clock.nowMs() - running.startedAtMs;
-    return Math.min(this.#promptTokens(running) * usualMs - readMs, longestMs);
+    return Math.min(this.#expectedPrefillMs(running) - readMs, longestMs);
+  }
+
+  #expectedPrefillMs(running: Running): number {
+    const usualMs = running.record.rates.promptMsPerToken ?? 1_000 / PRIOR_PREFILL_TOKENS_PER_SECOND;
+    return this.#promptTokens(running) * usualMs;
   }
 
   /** What does not fit into the context is never read. */

@@ -13,6 +13,8 @@ export interface CallRequest {
   /** A unary call commits as a whole: nothing goes out before its OK trailers. */
   readonly isUnary: boolean;
   readonly profile: CallProfile;
+  /** Whether the caller is told of progress; the router is in any case. */
+  readonly isProgressWanted: boolean;
   /** The caller's metadata that agents get too. */
   readonly headers: Metadata;
   readonly body: RequestBody;

@@ -76,6 +76,16 @@ describe("a call that succeeds", () => {
     expect(caller.outcome).toBe("OK");
   });
 
+  it("keeps progress from a caller that does not want it, and nothing else", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ isProgressWanted: false });
+    bench.transport.last.progress();
+    expect(caller.written).toEqual([]);
+    bench.transport.last.sends(progressFrame("p"), chunkFrame("c"), progressFrame("q"));
+    bench.transport.last.done();
+    expect(caller.bytes).toEqual(Buffer.concat([chunkFrame("c"), doneFrame()]));
+  });
+
   it("commits with the first token, also when progress comes in the same piece", () => {
     const bench = DispatchBench.of("a", "b");
     const { body } = bench.start();

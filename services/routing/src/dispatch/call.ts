@@ -7,6 +7,7 @@
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
 import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
+import { withoutProgress } from "../transport/frame-scanner.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
@@ -122,8 +123,10 @@ export class Call {
   #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     try {
       if (this.#request.isUnary) return this.#hold(attempt, bytes);
-      if (this.#state.kind === "attempting" && seen.outputs > 0) this.#commit(attempt);
-      if (!this.#caller.write(bytes)) this.#block(attempt);
+      const isUncommitted = this.#state.kind === "attempting";
+      if (isUncommitted && seen.outputs > 0) this.#commit(attempt);
+      const told = isUncommitted && !this.#request.isProgressWanted ? withoutProgress(bytes) : bytes;
+      if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
     } catch (error) {
       this.#failUnexpectedly(error);
     }

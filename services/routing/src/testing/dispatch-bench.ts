@@ -122,6 +122,7 @@ export class DispatchBench {
         path: "/drover.inference.v1.InferenceService/Chat",
         isUnary: false,
         profile: this.profile,
+        isProgressWanted: true,
         headers: {},
         body: {
           bytes: frame([1, 2, 3]),

@@ -96,6 +96,15 @@ export function withoutEmptyMessages(frames: Uint8Array): Uint8Array {
   return Buffer.concat(kept);
 }
 
+/** `frames` without its progress messages; it must consist of whole messages of a token stream. */
+export function withoutProgress(frames: Uint8Array): Uint8Array {
+  const kept: Uint8Array[] = [];
+  for (const { start, end } of boundsOf(frames)) {
+    if (frames[start + PREFIX_BYTES] !== PROGRESS_TAG) kept.push(frames.subarray(start, end));
+  }
+  return Buffer.concat(kept);
+}
+
 /** The messages in `frames`, which must consist of whole ones, without their prefixes. Views, not copies. */
 export function* messagesOf(frames: Uint8Array): Generator<Uint8Array> {
   for (const { start, end } of boundsOf(frames)) yield frames.subarray(start + PREFIX_BYTES, end);

@@ -717,8 +717,9 @@ export declare type ChatResponse = Message$1<"drover.inference.v1.ChatResponse">
 export declare const ChatResponseSchema: GenMessage<ChatResponse>;
 
 /**
- * Said while no token can be: when nothing went out for 2 s, then every 10 s. Off by metadata `drover-progress: off`.
- * Callers may ignore it.
+ * Said while no token can be: when nothing went out for 2 s, then every 10 s, and in between when a slot was granted. Off by
+ * metadata `drover-progress: off`; between agent and router it is always on, because a router that hears nothing takes the
+ * node for hung. Callers may ignore it.
  *
  * @generated from message drover.inference.v1.Progress
  */
@@ -824,9 +825,18 @@ export declare const LoadingProgressSchema: GenMessage<LoadingProgress>;
  */
 export declare type PrefillProgress = Message$1<"drover.inference.v1.PrefillProgress"> & {
   /**
+   * Since the slot was granted.
+   *
    * @generated from field: google.protobuf.Duration elapsed = 1;
    */
   elapsed?: Duration | undefined;
+
+  /**
+   * How long the node expects to read this prompt, from the slot on; a cautious guess until it has read others.
+   *
+   * @generated from field: google.protobuf.Duration expected = 2;
+   */
+  expected?: Duration | undefined;
 };
 
 /**

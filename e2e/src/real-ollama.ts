@@ -110,11 +110,14 @@ export async function startRealOllama(options: RealOllamaOptions = {}): Promise<
 async function importModels(url: string, weights: string, digest: string): Promise<void> {
   const { models } = (await send(url, "/api/tags")).json() as { models: { name: string }[] };
   const names = new Set(models.map((model) => model.name));
-  if (!names.has(MODELS.chat)) {
-    await uploadBlob(url, weights, digest);
-    await create(url, { model: MODELS.chat, files: { "model.gguf": `sha256:${digest}` } });
-  }
+  if (!names.has(MODELS.chat)) await importWeights(url, MODELS.chat, weights, digest);
   if (!names.has(MODELS.tools)) await create(url, { model: MODELS.tools, from: MODELS.chat, template: TOOLS_TEMPLATE });
+}
+
+/** Makes a model of a GGUF file. */
+export async function importWeights(url: string, model: string, file: string, digest: string): Promise<void> {
+  await uploadBlob(url, file, digest);
+  await create(url, { model, files: { "model.gguf": `sha256:${digest}` } });
 }
 
 async function create(url: string, body: object): Promise<void> {
@@ -135,7 +138,7 @@ function uploadBlob(url: string, weights: string, digest: string): Promise<void>
   });
 }
 
-async function digestOf(file: string): Promise<string> {
+export async function digestOf(file: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const part of createReadStream(file)) hash.update(part as Buffer);
   return hash.digest("hex");

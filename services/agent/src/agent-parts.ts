@@ -104,6 +104,7 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
     clock,
     log,
     isReachable,
+    weightsKeyOf: (modelKey) => directory.weightsKeyOf(modelKey),
     onRead: (loaded, at) => queue.reconcile(loaded, at),
   });
   const load = createRunnerLoader({ client, clock, log, node: settings.name, loadedModels });
@@ -121,8 +122,7 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
       void loadedModels.read();
       await directory.read();
     },
-    // What was in its memory is gone with it; runners that are busy end by themselves.
-    onUnreachable: () => queue.reconcile([], clock.nowMs()),
+    onUnreachable: () => queue.ollamaGone(),
   });
   const identity = create(NodeIdentitySchema, {
     id: settings.nodeId,
@@ -136,7 +136,7 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
     identity,
     condition: () => condition.build(),
     inventory: createModelInventory(log, () => directory.list()),
-    load: () => buildNodeLoad(queue.snapshot()),
+    load: () => buildNodeLoad(queue.snapshot(), (weightsKey) => directory.namesOf(weightsKey)),
   };
   const routers = new AttachedRouters(() => changes.mark("load"));
   return { changes, health, condition, client, directory, loadedModels, queue, watch, identity, source, routers };

@@ -89,8 +89,13 @@ export class InferenceCall {
       checkCapabilities(model, plan.capabilities, deps.node.name);
       const isEmbedding =
         model.capabilities?.includes("embedding") === true && !model.capabilities.includes("completion");
-      const spec = { modelKey: model.modelKey, model: model.name, optionsJson: plan.runnerOptionsJson, isEmbedding };
-      const entry = deps.queue.enter(runnerSpec(spec), plan.bodyBytes, {
+      const { weightsKey, sizeBytes, runnerOptionsJson: modelOptionsJson } = model;
+      const optionsJson = plan.runnerOptionsJson;
+      const spec = runnerSpec({
+        ...{ weightsKey, sizeBytes, modelOptionsJson },
+        ...{ model: model.name, optionsJson, isEmbedding },
+      });
+      const entry = deps.queue.enter(spec, plan.bodyBytes, {
         promptBytes: plan.promptBytes,
         longestWaitMs: Math.min(this.scope.leftMs, this.identity.maxWaitMs ?? LONGEST_WAIT_MS),
       });

@@ -19,6 +19,8 @@ const model = (capabilities: string[] | undefined): InstalledModel => ({
   family: "",
   parameterSize: "",
   quantizationLevel: "",
+  weightsKey: "",
+  runnerOptionsJson: "",
 });
 
 const image = new Uint8Array([1]);

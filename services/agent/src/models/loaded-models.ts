@@ -13,6 +13,8 @@ export interface LoadedModelsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly isReachable: () => boolean;
+  /** By model key, see RunnerSpec.weightsKey. */
+  readonly weightsKeyOf: (modelKey: string) => string;
   /** Gets each new reading and when it was asked for. */
   readonly onRead: (loaded: readonly LoadedModel[], askedAtMs: number) => void;
 }
@@ -51,7 +53,11 @@ export class LoadedModels {
   async read(): Promise<readonly LoadedModel[] | undefined> {
     const askedAtMs = this.#deps.clock.nowMs();
     try {
-      const loaded = await readLoaded(this.#deps.client);
+      const listed = await readLoaded(this.#deps.client);
+      const loaded = listed.map(({ modelKey, ...model }) => ({
+        ...model,
+        weightsKey: this.#deps.weightsKeyOf(modelKey),
+      }));
       this.#deps.onRead(loaded, askedAtMs);
       return loaded;
     } catch (err) {

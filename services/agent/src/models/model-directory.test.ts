@@ -95,11 +95,38 @@ describe("the directory of models", () => {
     expect(asked.at(-1)).toBe("/api/show llama3:latest");
   });
 
-  test("does not ask for details that the list has already (Ollama 0.30 and later)", async () => {
-    tags = [{ name: "m:1b", digest: "d", capabilities: ["completion"], details: { context_length: 4096 } }];
+  test("believes what the list says of a model (Ollama 0.30 and later), and asks for the rest", async () => {
+    tags = [{ name: "m:1b", digest: "d", capabilities: ["completion"], details: { context_length: 77 } }];
     await directory.read();
-    expect(asked).toEqual(["/api/tags"]);
-    expect(directory.list()).toMatchObject([{ capabilities: ["completion"], contextLength: 4096 }]);
+    await clock.advanceAsync(0);
+    expect(directory.list()).toMatchObject([{ capabilities: ["completion"], contextLength: 77 }]);
+    expect(asked).toEqual(["/api/tags", "/api/show m:1b"]);
+  });
+
+  test("knows which names stand for the same weights, and what each brings along", async () => {
+    const blob = `sha256-${"a".repeat(64)}`;
+    tags = [
+      { name: "a:1", digest: "d1" },
+      { name: "b:1", digest: "d2" },
+    ];
+    show = {
+      modelfile: `# FROM a:1\nFROM /models/blobs/${blob}\nPARAMETER num_ctx 512`,
+      parameters:
+        'num_ctx                        512\nstop                           "x"\ntemperature                    0.5',
+    };
+    expect(directory.weightsKeyOf("unknown")).toBe("unknown");
+    const models = [await directory.resolve("a:1"), await directory.resolve("b:1")];
+    expect(models.map((model) => [model.weightsKey, model.runnerOptionsJson])).toEqual([
+      [blob, '{"num_ctx":512}'],
+      [blob, '{"num_ctx":512}'],
+    ]);
+    expect(directory.weightsKeyOf(models[0]?.modelKey ?? "")).toBe(blob);
+  });
+
+  test("takes a model for one of its own weights while Ollama does not say", async () => {
+    show = { modelfile: "FROM ./somewhere.gguf" };
+    const { weightsKey, modelKey } = await directory.resolve("llama3");
+    expect(weightsKey).toBe(modelKey);
   });
 
   test("tells of changes, and only of changes", async () => {

@@ -58,6 +58,18 @@ export class ModelDirectory {
     return this.#models === undefined ? undefined : [...this.#models.values()];
   }
 
+  /** The same for all models that are made of the same weights. */
+  weightsKeyOf(modelKey: string): string {
+    return this.#models?.get(modelKey)?.weightsKey ?? modelKey;
+  }
+
+  /** The names for the same weights. */
+  namesOf(weightsKey: string): string[] {
+    return [...(this.#models?.values() ?? [])]
+      .filter((model) => model.weightsKey === weightsKey)
+      .map(({ name }) => name);
+  }
+
   /** Reads it again; callers share a reading that runs. Never rejects: the last reading stands. */
   read(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {
@@ -144,12 +156,14 @@ export class ModelDirectory {
       ...model,
       capabilities: model.capabilities ?? details.capabilities,
       contextLength: model.contextLength || details.contextLength,
+      weightsKey: details.weights || model.modelKey,
+      runnerOptionsJson: details.runnerOptionsJson,
     };
   }
 
   /** Asks what the model can do, once per digest. Without an answer it stays unknown, and Ollama itself will judge. */
   async #withDetails(model: InstalledModel): Promise<InstalledModel> {
-    if (model.capabilities !== undefined && (model.contextLength > 0 || this.#details.has(model.digest))) return model;
+    if (model.capabilities !== undefined && this.#details.has(model.digest)) return model;
     if (!this.#details.has(model.digest)) {
       try {
         this.#remember(model.digest, await readDetails(this.#deps.client, model.name));

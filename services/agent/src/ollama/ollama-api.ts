@@ -7,14 +7,23 @@ import { type InstalledModel, MAX_MODELS } from "../status/model-inventory.ts";
 import type { LoadedModel } from "../status/node-load.ts";
 import { asArray, asCount, asInt32, asObject, asText, type JsonObject } from "./json-values.ts";
 import type { OllamaAsker } from "./ollama-client.ts";
+import { runnerOptionsJson } from "./ollama-options.ts";
 
 /** A model of GET /api/tags; `remoteHost` is set for a cloud model, which runs elsewhere. */
 export interface TaggedModel extends InstalledModel {
   readonly remoteHost: string;
 }
 
+/** A model of GET /api/ps. */
+export interface ListedModel extends Omit<LoadedModel, "weightsKey"> {
+  readonly modelKey: string;
+}
+
 /** What POST /api/show adds. */
 export interface ModelDetails {
+  /** The digest of its file of weights; empty when Ollama does not say. */
+  readonly weights: string;
+  readonly runnerOptionsJson: string;
   readonly capabilities: readonly string[] | undefined;
   readonly contextLength: number;
 }
@@ -51,7 +60,7 @@ export async function readTags(client: OllamaAsker): Promise<TaggedModel[]> {
     .filter((model) => model !== undefined);
 }
 
-export async function readLoaded(client: OllamaAsker): Promise<LoadedModel[]> {
+export async function readLoaded(client: OllamaAsker): Promise<ListedModel[]> {
   const answer = await readJson(client, { method: "GET", path: "/api/ps" }, PS_TIMEOUT_MS);
   return asArray(answer["models"])
     .map(toLoadedModel)
@@ -63,7 +72,12 @@ export async function readDetails(client: OllamaAsker, model: string): Promise<M
   const answer = await readJson(client, { method: "POST", path: "/api/show", body }, SHOW_TIMEOUT_MS);
   const info = asObject(answer["model_info"]) ?? {};
   const contextLength = asInt32(info[`${asText(info["general.architecture"])}.context_length`]);
-  return { capabilities: capabilitiesOf(answer["capabilities"]), contextLength };
+  return {
+    capabilities: capabilitiesOf(answer["capabilities"]),
+    contextLength,
+    weights: weightsOf(asText(answer["modelfile"])),
+    runnerOptionsJson: parametersJson(asText(answer["parameters"])),
+  };
 }
 
 /** Ollama's whole answer to POST /api/show, for people. */
@@ -100,11 +114,13 @@ function toTaggedModel(value: unknown): TaggedModel | undefined {
     family: asText(details["family"]),
     parameterSize: asText(details["parameter_size"]),
     quantizationLevel: asText(details["quantization_level"]),
+    weightsKey: key,
+    runnerOptionsJson: "",
     remoteHost: asText(model["remote_host"]),
   };
 }
 
-function toLoadedModel(value: unknown): LoadedModel | undefined {
+function toLoadedModel(value: unknown): ListedModel | undefined {
   const model = asObject(value) ?? {};
   const name = nameOf(model);
   const key = modelKey(name);
@@ -116,6 +132,17 @@ function toLoadedModel(value: unknown): LoadedModel | undefined {
     sizeBytes: asCount(model["size"]),
     vramBytes: asCount(model["size_vram"]),
   };
+}
+
+/** From the first line `FROM /…/blobs/sha256-…`, which is what Ollama keys its runners by; on Windows with other slashes. */
+function weightsOf(modelfile: string): string {
+  return /^FROM .*[\\/](sha256[-:][0-9a-f]{64})"?\s*$/m.exec(modelfile)?.[1] ?? "";
+}
+
+/** From lines `num_ctx                        4096`, as Ollama prints PARAMETER. */
+function parametersJson(parameters: string): string {
+  const pairs = parameters.split("\n").map((line) => /^(\S+)\s+(\S+)\s*$/.exec(line));
+  return runnerOptionsJson(new Map(pairs.map((pair) => [pair?.[1] ?? "", pair?.[2] ?? ""])));
 }
 
 function nameOf(model: JsonObject): string {

@@ -22,3 +22,12 @@ export async function loadOnce(client: OllamaAsker, call: LoadCall): Promise<voi
   }
   if (answer.status !== 200) throw classifyOllamaFailure({ ...call, ...answer, isEmbed: isEmbedding });
 }
+
+/** Answered at once, before the runner is gone: Ollama unloads it before it loads another in its place. */
+const UNLOAD_TIMEOUT_MS = 10_000;
+
+/** Idle runners go at once, busy ones when their last request ends. Works for models that only embed, too. */
+export async function unloadOnce(client: OllamaAsker, model: string): Promise<void> {
+  const body = JSON.stringify({ model, keep_alive: 0 });
+  await client.ask({ method: "POST", path: "/api/generate", body }, UNLOAD_TIMEOUT_MS);
+}

@@ -7,10 +7,10 @@ import { type RunnerSpec, runnerSpec } from "./runner-key.ts";
 import type { Slot } from "./slots.ts";
 
 const spec = (model: string, optionsJson = "", isEmbedding = false): RunnerSpec =>
-  runnerSpec({ model, modelKey: model, optionsJson, isEmbedding });
+  runnerSpec({ model, weightsKey: model, optionsJson, isEmbedding });
 const seen = (model: string, contextLength = 4096): LoadedModel => ({
   name: model,
-  modelKey: model,
+  weightsKey: model,
   contextLength,
   sizeBytes: 1,
   vramBytes: 0,

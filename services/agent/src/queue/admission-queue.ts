@@ -2,9 +2,10 @@
  * Who may use Ollama next. Ollama's own queue is unbounded and hides its order, so calls wait here: one bounded queue for the
  * node, slots per runner, and one load at a time that belongs to nobody's call. It knows neither HTTP nor protobuf.
  */
-import type { Clock, Timer } from "@drover/platform";
+import type { Clock } from "@drover/platform";
 import type { LoadedModel, LoadSnapshot } from "../status/node-load.ts";
 import { expectedWaitMs } from "./expected-wait.ts";
+import { type LoadEnd, LoadJobs, type LoadJobsDeps } from "./load-jobs.ts";
 import type { EntryFacts, EntryStage, QueueEntry } from "./queue-entry.ts";
 import { queueFull, waitTooLong } from "./refusals.ts";
 import type { RunnerSpec } from "./runner-key.ts";
@@ -24,8 +25,7 @@ export interface AdmissionOptions {
 
 export interface AdmissionDeps {
   readonly clock: Clock;
-  /** Loads a runner; resolves with what Ollama says of it, where that is known; rejects with a DroverError. Has its own time limit. */
-  readonly load: (runner: RunnerSpec) => Promise<LoadedModel | undefined>;
+  readonly load: LoadJobsDeps["load"];
   /** Called when anything that `snapshot` shows may have changed. */
   readonly onChange: () => void;
 }
@@ -40,19 +40,15 @@ interface Waiting {
   readonly refuse: (error: Error) => void;
 }
 
-/** How long calls for a loaded runner may keep the place from another runner of the same model. */
-const CLOSE_SIBLING_AFTER_MS = 10_000;
-
 export class AdmissionQueue {
   readonly #options: AdmissionOptions;
   readonly #deps: AdmissionDeps;
   readonly #runners: RunnerTable;
   readonly #slots: Slots;
+  readonly #loads: LoadJobs;
   /** Oldest first. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #loading: RunnerRecord | undefined;
-  #recheck: Timer | undefined;
 
   constructor(options: AdmissionOptions, deps: AdmissionDeps) {
     this.#options = options;
@@ -62,6 +58,13 @@ export class AdmissionQueue {
       clock: deps.clock,
       onRunnerGone: (record) => this.#runnerGone(record),
       onFree: () => this.#serve(),
+    });
+    this.#loads = new LoadJobs({
+      clock: deps.clock,
+      runners: this.#runners,
+      load: deps.load,
+      onEnded: (end) => this.#loadEnded(end),
+      onDue: () => this.#serve(),
     });
   }
 
@@ -97,8 +100,15 @@ export class AdmissionQueue {
 
   /** Takes over what Ollama says is loaded, see RunnerTable.reconcile. */
   reconcile(loaded: readonly LoadedModel[], askedAtMs: number): void {
+    this.#loads.judge(loaded);
     this.#runners.reconcile(loaded, askedAtMs);
     this.#serve();
+  }
+
+  /** Ollama is away, and what was in its memory with it; runners that are busy end by themselves. */
+  ollamaGone(): void {
+    this.#loads.forgetRoom();
+    this.reconcile([], this.#now());
   }
 
   snapshot(): LoadSnapshot {
@@ -118,17 +128,16 @@ export class AdmissionQueue {
       this.#remove(entry);
       entry.refuse(reason);
     }
-    this.#recheck?.cancel();
+    this.#loads.close();
     this.#slots.close();
     this.#deps.onChange();
   }
 
-  /** Grants what can be granted, then sees to it that something loads. Runs after every change. */
+  /** Sees to it that something loads, then grants what can be granted. Runs after every change. */
   #serve(): void {
     this.#slots.sweep();
-    this.#runners.reopen();
+    this.#loads.run(this.#waiting);
     for (const entry of [...this.#waiting]) if (this.#canGrant(entry.record)) this.#grant(entry);
-    this.#startLoad();
     this.#deps.onChange();
   }
 
@@ -145,70 +154,18 @@ export class AdmissionQueue {
     if (record.state.kind === "loaded") this.#runners.chill(record);
   }
 
-  /** One load at a time, for the oldest call that needs one and may have it. */
-  #startLoad(): void {
-    this.#recheck?.cancel();
-    this.#recheck = undefined;
-    if (this.#loading !== undefined) return;
-    for (const entry of this.#waiting) {
-      if (entry.record.state.kind !== "cold" || !this.#mayReplaceSiblings(entry)) continue;
-      this.#load(entry.record);
-      return;
+  #loadEnded({ record, startedAtMs, wasThere, error }: LoadEnd): void {
+    const tookMs = this.#now() - startedAtMs;
+    const waiting = this.#waitingFor(record);
+    for (const entry of waiting) entry.loadMs += Math.min(tookMs, this.#now() - entry.enteredAtMs);
+    if (error === undefined) {
+      if (!wasThere) record.rates.learnLoad(tookMs);
+    } else {
+      // All of them before anything else is served: the next one would start the load that has just failed.
+      for (const entry of waiting) this.#remove(entry);
+      for (const entry of waiting) entry.refuse(error);
     }
-  }
-
-  /**
-   * Ollama keeps one runner of a model at a time and drains the old one before it loads the new one, so callers with
-   * different options would make each other reload for ever. The one in memory is served as long as it has calls, for ten
-   * seconds at most; then it is closed, and the load starts when its last call has ended.
-   */
-  #mayReplaceSiblings(entry: Waiting): boolean {
-    const siblings = this.#runners.loadedSiblings(entry.record);
-    const waitsForMs = CLOSE_SIBLING_AFTER_MS - (this.#now() - entry.enteredAtMs);
-    for (const sibling of siblings) {
-      const isWanted = isBusy(sibling) || this.#waiting.some((other) => other.record === sibling);
-      if (sibling.state.kind === "loaded" && isWanted && waitsForMs > 0) {
-        this.#recheck ??= this.#deps.clock.after(waitsForMs, () => this.#serve());
-        return false;
-      }
-      if (sibling.state.kind === "loaded") sibling.state = { kind: "closing", sinceMs: sibling.state.sinceMs };
-    }
-    return !siblings.some(isBusy);
-  }
-
-  #load(record: RunnerRecord): void {
-    const startedAtMs = this.#now();
-    const isThere = this.#runners.isLoadedByOthers(record.spec.modelKey);
-    record.state = { kind: "loading", sinceMs: startedAtMs };
-    this.#loading = record;
-    this.#deps.load(record.spec).then(
-      (seen) => {
-        this.#loadEnded(record, startedAtMs);
-        record.state = { kind: "loaded", sinceMs: this.#now() };
-        if (!isThere) record.rates.learnLoad(this.#now() - startedAtMs);
-        record.seen = seen;
-        this.#serve();
-      },
-      (error: unknown) => {
-        this.#loadEnded(record, startedAtMs);
-        record.state = { kind: "cold" };
-        const reason = error instanceof Error ? error : new Error(String(error));
-        // All of them before anything else is served: the next one would start the load that has just failed.
-        const refused = this.#waitingFor(record);
-        for (const entry of refused) this.#remove(entry);
-        for (const entry of refused) entry.refuse(reason);
-        this.#serve();
-      },
-    );
-  }
-
-  /** Whether it worked or not, the runner that was there before is gone. */
-  #loadEnded(record: RunnerRecord, startedAtMs: number): void {
-    this.#loading = undefined;
-    for (const sibling of this.#runners.loadedSiblings(record)) this.#runners.chill(sibling);
-    for (const entry of this.#waitingFor(record)) {
-      entry.loadMs += this.#now() - Math.max(startedAtMs, entry.enteredAtMs);
-    }
+    this.#serve();
   }
 
   #waitingFor(record: RunnerRecord): Waiting[] {
@@ -270,10 +227,7 @@ export class AdmissionQueue {
       const freeInMs = this.#slots.freeInMs(record);
       return freeInMs === undefined ? undefined : expectedWaitMs({ ...facts, freeInMs });
     }
-    const isNext =
-      this.#loading === undefined &&
-      this.#runners.loadedSiblings(record).length === 0 &&
-      !this.#runners.isLoadedByOthers(spec.modelKey);
+    const isNext = this.#loads.couldStart(record) && !this.#runners.isLoadedByOthers(spec.weightsKey);
     if (rates.loadMs === undefined || (state.kind !== "loading" && !isNext)) return undefined;
     const elapsedMs = state.kind === "loading" ? this.#now() - state.sinceMs : 0;
     const loadLeftMs = Math.max(0, rates.loadMs - elapsedMs);
@@ -283,9 +237,4 @@ export class AdmissionQueue {
   #now(): number {
     return this.#deps.clock.nowMs();
   }
-}
-
-/** A cooling slot does not hold Ollama back: its request is gone, so Ollama lets the runner go when it needs the place. */
-function isBusy(record: RunnerRecord): boolean {
-  return record.active > record.cooling;
 }

@@ -4,9 +4,9 @@ import type { LoadedModel } from "../status/node-load.ts";
 import { AdmissionQueue } from "./admission-queue.ts";
 import { type RunnerSpec, runnerSpec } from "./runner-key.ts";
 
-const LOADED: LoadedModel = { name: "m", modelKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
-const SMALL = runnerSpec({ modelKey: "m", model: "m", optionsJson: "", isEmbedding: false });
-const LARGE = runnerSpec({ modelKey: "m", model: "m", optionsJson: '{"num_ctx":8192}', isEmbedding: false });
+const LOADED: LoadedModel = { name: "m", weightsKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
+const SMALL = runnerSpec({ weightsKey: "m", model: "m", optionsJson: "", isEmbedding: false });
+const LARGE = runnerSpec({ weightsKey: "m", model: "m", optionsJson: '{"num_ctx":8192}', isEmbedding: false });
 
 function bench() {
   const clock = new SimClock();
@@ -56,7 +56,7 @@ test("a runner that was closed for a call gives way to it when its last call end
 test("a runner that calls wait for is never forgotten, however many others are asked for", async () => {
   const { queue, loads, clock } = bench();
   const specs = Array.from({ length: 300 }, (_, i) =>
-    runnerSpec({ modelKey: `m${i}`, model: `m${i}`, optionsJson: "", isEmbedding: false }),
+    runnerSpec({ weightsKey: `m${i}`, model: `m${i}`, optionsJson: "", isEmbedding: false }),
   );
   const entries = specs.map((spec) => queue.enter(spec, 1));
   const again = specs.map((spec) => queue.enter(spec, 1));

@@ -6,9 +6,9 @@ import { AdmissionQueue } from "./admission-queue.ts";
 import { runnerSpec } from "./runner-key.ts";
 import type { Slot } from "./slots.ts";
 
-const LOADED: LoadedModel = { name: "m", modelKey: "m", contextLength: 0, sizeBytes: 1, vramBytes: 0 };
-const SPEC = runnerSpec({ modelKey: "m", model: "m", optionsJson: "", isEmbedding: false });
-const OTHER = runnerSpec({ modelKey: "m", model: "m", optionsJson: '{"num_ctx":9}', isEmbedding: false });
+const LOADED: LoadedModel = { name: "m", weightsKey: "m", contextLength: 0, sizeBytes: 1, vramBytes: 0 };
+const SPEC = runnerSpec({ weightsKey: "m", model: "m", optionsJson: "", isEmbedding: false });
+const OTHER = runnerSpec({ weightsKey: "m", model: "m", optionsJson: '{"num_ctx":9}', isEmbedding: false });
 
 describe("a slot whose call was cut off", () => {
   let clock: SimClock;

@@ -19,8 +19,8 @@ test.each<[string, Parameters<typeof expectedWaitMs>[0], number | undefined]>([
   expect(expectedWaitMs(facts)).toBe(expected);
 });
 
-const LOADED: LoadedModel = { name: "m", modelKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
-const SPEC = runnerSpec({ modelKey: "m", model: "m", optionsJson: "", isEmbedding: false });
+const LOADED: LoadedModel = { name: "m", weightsKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
+const SPEC = runnerSpec({ weightsKey: "m", model: "m", optionsJson: "", isEmbedding: false });
 
 async function bench({ learned = true, queueLimit = 100 } = {}) {
   const clock = new SimClock();

@@ -6,8 +6,8 @@ import { AdmissionQueue } from "./admission-queue.ts";
 import { type RunnerSpec, runnerSpec } from "./runner-key.ts";
 import type { Slot } from "./slots.ts";
 
-const LOADED: LoadedModel = { name: "m", modelKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
-const SPEC = runnerSpec({ modelKey: "m", model: "m", optionsJson: "", isEmbedding: false });
+const LOADED: LoadedModel = { name: "m", weightsKey: "m", contextLength: 4096, sizeBytes: 1, vramBytes: 0 };
+const SPEC = runnerSpec({ weightsKey: "m", model: "m", optionsJson: "", isEmbedding: false });
 const answer = { promptTokens: 100, prefillMs: 1_000, tokens: 100, decodeMs: 2_000 };
 
 function bench(slots: number) {

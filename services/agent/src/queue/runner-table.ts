@@ -4,22 +4,23 @@
  */
 import type { LoadedModel, RunnerSnapshot } from "../status/node-load.ts";
 import { LearnedRates } from "./learned-rates.ts";
-import { type RunnerSpec, withoutContext } from "./runner-key.ts";
+import type { RunnerSpec } from "./runner-key.ts";
 
 /**
  * - `cold`: nobody asked for it yet, or Ollama let it go.
  * - `loading`: its load job runs.
  * - `loaded`: the agent loaded it and Ollama still lists it.
- * - `closing`: takes no new calls, because another runner of the same model waits for its place.
+ * - `closing`: takes no new calls, because the runner `by` waits for its place.
  */
 export type RunnerState =
   | { readonly kind: "cold" }
   | { readonly kind: "loading"; readonly sinceMs: number }
   | { readonly kind: "loaded"; readonly sinceMs: number }
-  | { readonly kind: "closing"; readonly sinceMs: number };
+  | { readonly kind: "closing"; readonly sinceMs: number; readonly by: RunnerRecord };
 
 export interface RunnerRecord {
-  readonly spec: RunnerSpec;
+  /** As it was asked for last: several names may stand for the same weights. */
+  spec: RunnerSpec;
   readonly slots: number;
   state: RunnerState;
   /** Slots that are busy or cooling. */
@@ -32,6 +33,8 @@ export interface RunnerRecord {
   readonly rates: LearnedRates;
   /** What Ollama says of it; undefined before the first look after its load. */
   seen: LoadedModel | undefined;
+  /** What it takes in memory, as seen last; before that what it takes on disk. */
+  bytes: number;
 }
 
 /** Cold runners are forgotten over this, the least recently asked for first; the busy ones are bounded by queue and slots. */
@@ -41,7 +44,7 @@ export class RunnerTable {
   readonly #slotsPerRunner: number;
   /** In the order in which they were last asked for. */
   readonly #records = new Map<string, RunnerRecord>();
-  /** Loaded by others, by model key; known from Ollama alone. */
+  /** Loaded by others; known from Ollama alone. */
   #foreign: readonly LoadedModel[] = [];
 
   constructor(slotsPerRunner: number) {
@@ -61,36 +64,43 @@ export class RunnerTable {
       waiting: 0,
       rates: new LearnedRates(),
       seen: undefined,
+      bytes: spec.sizeBytes,
     };
+    record.spec = spec;
     this.#records.delete(spec.key);
     this.#records.set(spec.key, record);
     this.#forgetOldest(record);
     return record;
   }
 
-  /** The other runners of the same model that are in memory. */
+  /** The other runners of the same weights that are in memory. */
   loadedSiblings(record: RunnerRecord): RunnerRecord[] {
-    const isInMemory = (other: RunnerRecord): boolean =>
-      other.state.kind === "loaded" || other.state.kind === "closing";
-    return [...this.#records.values()].filter(
-      (other) => other !== record && other.spec.modelKey === record.spec.modelKey && isInMemory(other),
-    );
+    return this.#inMemory().filter((other) => other !== record && isSibling(other, record));
   }
 
-  /**
-   * Opens closed runners for whose place nobody waits any more: the call that closed one may have left, and without this its
-   * own callers would wait until Ollama lets it go, which may be never.
-   */
-  reopen(): void {
-    const records = [...this.#records.values()];
-    for (const record of records) {
-      const { state } = record;
-      if (state.kind !== "closing") continue;
-      const isPlaceWanted = records.some(
-        (other) => other !== record && other.spec.modelKey === record.spec.modelKey && other.waiting > 0,
-      );
-      if (!isPlaceWanted) record.state = { kind: "loaded", sinceMs: state.sinceMs };
-    }
+  /** Runners of other weights that could make room for `record`: idle ones first, then those with the fewest calls. */
+  leastWantedFirst(record: RunnerRecord): RunnerRecord[] {
+    const others = this.#inMemory().filter((other) => !isSibling(other, record));
+    // The sort is stable: equal ones stay in the order in which they were last asked for.
+    return others.sort((left, right) => callsOf(left) - callsOf(right));
+  }
+
+  loaded(): RunnerRecord[] {
+    return this.#inMemory().filter(({ state }) => state.kind === "loaded");
+  }
+
+  closing(): RunnerRecord[] {
+    return this.#inMemory().filter(({ state }) => state.kind === "closing");
+  }
+
+  closedFor(by: RunnerRecord): RunnerRecord[] {
+    return this.closing().filter(({ state }) => state.kind === "closing" && state.by === by);
+  }
+
+  /** Bytes by weights of all that is in memory, loaded by others too. */
+  bytesInMemory(): Map<string, number> {
+    const own = this.#inMemory().map((record) => [record.spec.weightsKey, record.bytes] as const);
+    return new Map([...this.#foreign.map((model) => [model.weightsKey, model.sizeBytes] as const), ...own]);
   }
 
   /**
@@ -98,25 +108,25 @@ export class RunnerTable {
    * missing in the answer. A busy runner is never taken for gone. Returns whether anything changed that a status shows.
    */
   reconcile(loaded: readonly LoadedModel[], askedAtMs: number): void {
-    const byKey = new Map(loaded.map((model) => [model.modelKey, model]));
+    const byKey = new Map(loaded.map((model) => [model.weightsKey, model]));
     for (const record of this.#records.values()) {
       const { state } = record;
       if (state.kind !== "loaded" && state.kind !== "closing") continue;
-      const seen = byKey.get(record.spec.modelKey);
-      if (seen !== undefined && !wasReplaced(record, seen)) record.seen = seen;
+      const seen = byKey.get(record.spec.weightsKey);
+      if (seen !== undefined && !wasReplaced(record, seen)) see(record, seen);
       else if (record.active === record.cooling && state.sinceMs < askedAtMs) this.chill(record);
     }
     const own = new Set(
       [...this.#records.values()]
         .filter((record) => record.state.kind !== "cold")
-        .map((record) => record.spec.modelKey),
+        .map((record) => record.spec.weightsKey),
     );
-    this.#foreign = loaded.filter((model) => !own.has(model.modelKey));
+    this.#foreign = loaded.filter((model) => !own.has(model.weightsKey));
   }
 
   /** Whether somebody beside the agent loaded the model: loading it may take no time, and its cache may be warm. */
-  isLoadedByOthers(modelKey: string): boolean {
-    return this.#foreign.some((model) => model.modelKey === modelKey);
+  isLoadedByOthers(weightsKey: string): boolean {
+    return this.#foreign.some((model) => model.weightsKey === weightsKey);
   }
 
   /** Marks a runner as no longer loaded. */
@@ -131,6 +141,7 @@ export class RunnerTable {
       .filter((record) => record.state.kind !== "cold" || record.active > 0)
       .map((record) => ({
         model: record.spec.model,
+        weightsKey: record.spec.weightsKey,
         optionsJson: record.spec.optionsJson,
         state: record.state.kind === "cold" ? ("loaded" as const) : record.state.kind,
         slots: record.slots,
@@ -143,15 +154,16 @@ export class RunnerTable {
     const foreign = this.#foreign
       .filter(
         (model) =>
-          ![...this.#records.values()].some((record) => isWarm(record) && record.spec.modelKey === model.modelKey),
+          ![...this.#records.values()].some((record) => isWarm(record) && record.spec.weightsKey === model.weightsKey),
       )
       .map((model) => ({
         model: model.name,
+        weightsKey: model.weightsKey,
         optionsJson: "",
         state: "loaded" as const,
         slots: this.#slotsPerRunner,
         active: 0,
-        queued: queuedOf(model.modelKey),
+        queued: queuedOf(model.weightsKey),
         seen: model,
         loadingForMs: undefined,
         rates: undefined,
@@ -161,10 +173,13 @@ export class RunnerTable {
 
   /** Ollama does not load a model anew for the context that it has (server/sched.go needsReload). */
   #canonical(asked: RunnerSpec): RunnerSpec {
-    const split = withoutContext(asked);
-    const loaded = split === undefined ? undefined : this.#records.get(split.base.key);
-    if (split === undefined || loaded?.seen === undefined) return asked;
-    return loaded.seen.contextLength === split.contextLength ? split.base : asked;
+    if (asked.contextLength === undefined) return asked;
+    const loaded = this.#records.get(asked.contextFreeKey);
+    return loaded?.seen?.contextLength === asked.contextLength ? loaded.spec : asked;
+  }
+
+  #inMemory(): RunnerRecord[] {
+    return [...this.#records.values()].filter(({ state }) => state.kind === "loaded" || state.kind === "closing");
   }
 
   /** `wanted` is about to be waited for. Forgetting what somebody waits for would make a second record of one runner. */
@@ -176,6 +191,29 @@ export class RunnerTable {
       return;
     }
   }
+}
+
+/** A cooling slot does not hold Ollama back: its request is gone, so Ollama lets the runner go when it needs the place. */
+export function isBusy(record: Pick<RunnerRecord, "active" | "cooling">): boolean {
+  return record.active > record.cooling;
+}
+
+/** Whether calls run on it or wait for it. */
+export function isWanted(record: Pick<RunnerRecord, "active" | "cooling" | "waiting">): boolean {
+  return callsOf(record) > 0;
+}
+
+function callsOf({ active, cooling, waiting }: Pick<RunnerRecord, "active" | "cooling" | "waiting">): number {
+  return active - cooling + waiting;
+}
+
+function isSibling(one: RunnerRecord, other: RunnerRecord): boolean {
+  return one.spec.weightsKey === other.spec.weightsKey;
+}
+
+export function see(record: RunnerRecord, seen: LoadedModel | undefined): void {
+  record.seen = seen;
+  if (seen !== undefined && seen.sizeBytes > 0) record.bytes = seen.sizeBytes;
 }
 
 function isWarm(record: RunnerRecord): boolean {

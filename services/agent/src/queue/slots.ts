@@ -208,7 +208,7 @@ export class Slots {
   #promptTokens({ record, promptBytes }: Running): number {
     const { spec, seen } = record;
     const tokens =
-      promptBytes === undefined ? PRIOR_PROMPT_TOKENS : this.#sizes.estimateTokens(spec.modelKey, promptBytes);
+      promptBytes === undefined ? PRIOR_PROMPT_TOKENS : this.#sizes.estimateTokens(spec.weightsKey, promptBytes);
     return Math.min(tokens, seen?.contextLength || tokens);
   }
 
@@ -217,6 +217,6 @@ export class Slots {
     record.rates.learnAnswer(counts, others === othersAtFirstToken ? others : undefined);
     if (promptBytes === undefined) return;
     const { spec, seen } = record;
-    this.#sizes.learn(spec.modelKey, promptBytes, counts.promptTokens, seen?.contextLength ?? 0);
+    this.#sizes.learn(spec.weightsKey, promptBytes, counts.promptTokens, seen?.contextLength ?? 0);
   }
 }

@@ -25,6 +25,10 @@ export interface InstalledModel {
   readonly family: string;
   readonly parameterSize: string;
   readonly quantizationLevel: string;
+  /** The same for all models that are made of the same weights; the model's own key until Ollama was asked. */
+  readonly weightsKey: string;
+  /** Canonical JSON of the load-time options that the model brings along; empty when it has none, or until Ollama was asked. */
+  readonly runnerOptionsJson: string;
 }
 
 /** As ModelInventory.models promises; Ollama with more is read up to here. */

@@ -18,7 +18,8 @@ import {
 /** What Ollama says of a model in its memory (GET /api/ps). */
 export interface LoadedModel {
   readonly name: string;
-  readonly modelKey: string;
+  /** See RunnerSpec.weightsKey. */
+  readonly weightsKey: string;
   /** Tokens per slot; 0 when Ollama does not say (before 0.10). */
   readonly contextLength: number;
   readonly sizeBytes: number;
@@ -35,6 +36,7 @@ export interface RunnerRates {
 
 export interface RunnerSnapshot {
   readonly model: string;
+  readonly weightsKey: string;
   readonly optionsJson: string;
   readonly state: "loading" | "loaded" | "closing";
   readonly slots: number;
@@ -57,15 +59,19 @@ export interface LoadSnapshot {
 /** As NodeLoad.runners promises. */
 const MAX_RUNNERS = 256;
 
+/** As Runner.other_models promises. */
+const MAX_OTHER_MODELS = 16;
+
 const STATES = {
   loading: RunnerState.LOADING,
   loaded: RunnerState.LOADED,
   closing: RunnerState.CLOSING,
 } as const;
 
-export function buildNodeLoad(load: LoadSnapshot): NodeLoad {
+/** `namesOf`: the names on disk for weights. */
+export function buildNodeLoad(load: LoadSnapshot, namesOf: (weightsKey: string) => readonly string[]): NodeLoad {
   return create(NodeLoadSchema, {
-    runners: load.runners.slice(0, MAX_RUNNERS).map(buildRunner),
+    runners: load.runners.slice(0, MAX_RUNNERS).map((runner) => buildRunner(runner, namesOf(runner.weightsKey))),
     queued: load.queued,
     queueLimit: load.queueLimit,
     slotsPerRunner: load.slotsPerRunner,
@@ -73,9 +79,10 @@ export function buildNodeLoad(load: LoadSnapshot): NodeLoad {
   });
 }
 
-function buildRunner(snapshot: RunnerSnapshot): Runner {
+function buildRunner(snapshot: RunnerSnapshot, names: readonly string[]): Runner {
   const runner = create(RunnerSchema, {
     model: snapshot.model,
+    otherModels: names.filter((name) => name !== snapshot.model).slice(0, MAX_OTHER_MODELS),
     runnerOptionsJson: snapshot.optionsJson,
     state: STATES[snapshot.state],
     slots: snapshot.slots,

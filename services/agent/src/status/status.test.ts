@@ -10,12 +10,13 @@ import { createStatusChanges, type StatusPart } from "./status-changes.ts";
 
 const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
   model: "m:latest",
+  weightsKey: "w",
   optionsJson: "",
   state: "loaded",
   slots: 2,
   active: 1,
   queued: 3,
-  seen: { name: "m:latest", modelKey: "m", contextLength: 4096, sizeBytes: 5e9, vramBytes: 4e9 },
+  seen: { name: "m:latest", weightsKey: "m", contextLength: 4096, sizeBytes: 5e9, vramBytes: 4e9 },
   loadingForMs: undefined,
   rates: { prefillTokensPerSecond: 250, msPerToken: [10, 15], loadMs: 1_500 },
   ...fields,
@@ -23,7 +24,10 @@ const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
 
 describe("the load of a node", () => {
   test("tells runners, queue and slots", () => {
-    const load = buildNodeLoad({ runners: [runner()], queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 });
+    const load = buildNodeLoad(
+      { runners: [runner()], queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 },
+      () => [],
+    );
     expect(load).toMatchObject({ queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 });
     expect(load.runners).toMatchObject([
       {
@@ -44,6 +48,13 @@ describe("the load of a node", () => {
     ]);
   });
 
+  test("tells which other names a runner serves, up to 16", () => {
+    const names = ["m:latest", ...Array.from({ length: 20 }, (_, i) => `n${i}`)];
+    const load = { runners: [runner()], queued: 0, queueLimit: 9, slotsPerRunner: 2, active: 1 };
+    const [built] = buildNodeLoad(load, (weightsKey) => (weightsKey === "w" ? names : [])).runners;
+    expect(built?.otherModels).toEqual(names.slice(1, 17));
+  });
+
   test("tells since when a runner loads, and nothing that is not known", () => {
     const loading = runner({
       state: "loading",
@@ -51,20 +62,23 @@ describe("the load of a node", () => {
       loadingForMs: 250,
       rates: { prefillTokensPerSecond: undefined, msPerToken: [], loadMs: undefined },
     });
-    const [built] = buildNodeLoad({
-      runners: [loading],
-      queued: 0,
-      queueLimit: 1,
-      slotsPerRunner: 1,
-      active: 0,
-    }).runners;
+    const [built] = buildNodeLoad(
+      {
+        runners: [loading],
+        queued: 0,
+        queueLimit: 1,
+        slotsPerRunner: 1,
+        active: 0,
+      },
+      () => [],
+    ).runners;
     expect(built).toMatchObject({ state: RunnerState.LOADING, contextLength: 0, loadingFor: { nanos: 250_000_000 } });
     expect(built?.rates).toBeUndefined();
   });
 
   test("holds at most 256 runners", () => {
     const runners = Array.from({ length: 300 }, () => runner());
-    const load = buildNodeLoad({ runners, queued: 0, queueLimit: 1, slotsPerRunner: 1, active: 0 });
+    const load = buildNodeLoad({ runners, queued: 0, queueLimit: 1, slotsPerRunner: 1, active: 0 }, () => []);
     expect(load.runners).toHaveLength(256);
     expect(toBinary(NodeLoadSchema, load).length).toBeLessThan(1_000_000);
   });
@@ -89,6 +103,8 @@ describe("the inventory of a node", () => {
         family: "llama",
         parameterSize: "8.0B",
         quantizationLevel: "Q4_K_M",
+        weightsKey: "",
+        runnerOptionsJson: "",
       }),
     );
     const warned: object[] = [];

@@ -80,7 +80,9 @@ describe("what is known of an endpoint", () => {
       { model: "a", state: RunnerState.CLOSING, slots: 2, active: 1, contextLength: 4_096 },
       { model: "a:latest", state: RunnerState.LOADING, runnerOptionsJson: '{"num_ctx":9}', queued: 3 },
       { model: "b", state: RunnerState.UNSPECIFIED, contextLength: 7 },
+      { model: "c", otherModels: ["d", "no name!"], state: RunnerState.LOADED },
     ];
+    const shared = { optionsJson: "", state: "loaded", slots: 1, active: 0, queued: 0, contextLength: 0 };
     expect([...attached(told(2, { load: { runners } })).known.runners]).toEqual([
       [
         keyOf("a"),
@@ -89,6 +91,8 @@ describe("what is known of an endpoint", () => {
           { optionsJson: '{"num_ctx":9}', state: "loading", slots: 1, active: 0, queued: 3, contextLength: 0 },
         ],
       ],
+      [keyOf("c"), [shared]],
+      [keyOf("d"), [shared]],
     ]);
   });
 

@@ -14,18 +14,22 @@ export interface RunnerView {
   readonly contextLength: number;
 }
 
-/** By model key. A model may have several: Ollama holds one of them, and calls wait for the others. */
+/** By model key; a runner stands under each name of its weights. A model may have several: Ollama holds one of them, and calls wait for the others. */
 export function viewRunners(load: NodeLoad | undefined): ReadonlyMap<string, readonly RunnerView[]> {
   const byModel = new Map<string, RunnerView[]>();
   for (const runner of load?.runners ?? []) {
-    const key = modelKey(runner.model);
     const view = viewRunner(runner);
-    if (key === undefined || view === undefined) continue;
-    const views = byModel.get(key);
-    if (views === undefined) byModel.set(key, [view]);
-    else views.push(view);
+    if (view === undefined) continue;
+    for (const name of [runner.model, ...runner.otherModels]) add(byModel, modelKey(name), view);
   }
   return byModel;
+}
+
+function add(byModel: Map<string, RunnerView[]>, key: string | undefined, view: RunnerView): void {
+  if (key === undefined) return;
+  const views = byModel.get(key);
+  if (views === undefined) byModel.set(key, [view]);
+  else views.push(view);
 }
 
 /** Models that can be asked without a load, by key. */

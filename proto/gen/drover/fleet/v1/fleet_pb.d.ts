@@ -331,6 +331,13 @@ export declare type Runner = Message<"drover.fleet.v1.Runner"> & {
    * @generated from field: drover.fleet.v1.LearnedRates rates = 11;
    */
   rates?: LearnedRates | undefined;
+
+  /**
+   * Other names on the node's disk for the same weights, at most 16: Ollama has one runner for all of them.
+   *
+   * @generated from field: repeated string other_models = 12;
+   */
+  otherModels: string[];
 };
 
 /**

@@ -33,9 +33,6 @@ function measure(policyName: (typeof POLICY_NAMES)[number], size: number): reado
     labels: new Map(),
     node: undefined,
     session: undefined,
-    namesContext: false,
-    contextAbove: 0,
-    mustTellCapabilities: false,
   };
   const micros: number[] = [];
   for (let i = 0; i < WARM_UP + PICKS; i++) {
@@ -76,6 +73,7 @@ function nodeOf(index: number): NodeView {
     isNameShared: false,
     availability: "available",
     detail: "",
+    isSuspect: false,
     labels: {},
     baseWeight: 100,
     routerSecret: "s",

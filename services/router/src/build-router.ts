@@ -8,7 +8,6 @@ import {
   type Clock,
   defaultStateDir,
   type Env,
-  formatHostPort,
   HealthRegistry,
   type Lifecycle,
   type Listener,
@@ -30,10 +29,10 @@ import {
   createHttp2Transport,
   createPicker,
   createPolicy,
-  createStaticSource,
   Dispatcher,
   Fleet,
   LeaseLedger,
+  type MembershipSource,
   NodeHealth,
   openAttachLink,
 } from "@drover/routing";
@@ -41,6 +40,7 @@ import { createAgentAdmin } from "./api/agent-admin.ts";
 import { createInferenceService } from "./api/inference-service.ts";
 import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
 import type { RouterConfig } from "./config.ts";
+import { createSources } from "./discovery.ts";
 import { healthOptions, retryOptions } from "./failure-flags.ts";
 import { followSource } from "./follow-source.ts";
 import { Readiness } from "./readiness.ts";
@@ -64,6 +64,8 @@ export interface Router {
   /** host:port as really bound. */
   readonly address: string;
   readonly opsAddress: string;
+  /** Names of the discovery sources. */
+  readonly sources: readonly string[];
 }
 
 /** Resolves when the router listens. Rejects with a ConfigError where a port is taken or an address is not allowed. */
@@ -72,9 +74,15 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const token = readAdminToken(config.adminTokenFile);
   const id = holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
-  const { fleet, ledger, health: nodeHealth, dispatcher, relay } = buildDataPath(config, surroundings, requestBodies);
+  const path = buildDataPath(config, surroundings, requestBodies);
+  const { fleet, ledger, health: nodeHealth, dispatcher, relay, sources } = path;
   const health = new HealthRegistry();
-  const facts = () => ({ isStopping: lifecycle.stopSignal.aborted, snapshot: fleet.snapshot });
+  const facts = () => ({
+    isStopping: lifecycle.stopSignal.aborted,
+    snapshot: fleet.snapshot,
+    sources: sources.map((source) => ({ name: source.name, status: source.status() })),
+    nowMs: clock.nowMs(),
+  });
   const readiness = new Readiness(facts, health, HEALTH_NAMES);
   const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log, clock };
   const report = () => readiness.report();
@@ -104,7 +112,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   lifecycle.onStop("registration in Consul", () => registrar?.stop());
   stopListenerWith(config.drainLimitMs, surroundings, listener, dispatcher);
   lifecycle.onStop("health", () => health.shutdown());
-  return addresses;
+  return { ...addresses, sources: sources.map((source) => source.name) };
 }
 
 /** Two routers on one folder are most likely one router started twice. Returns the id that survives restarts. */
@@ -121,21 +129,20 @@ interface DataPath {
   readonly health: NodeHealth;
   readonly dispatcher: Dispatcher;
   readonly relay: ReturnType<typeof createRelay>;
+  readonly sources: readonly MembershipSource[];
 }
 
 /** From discovery to the relay. Nothing of it listens. */
-function buildDataPath(
-  config: RouterConfig,
-  { clock, rng, log, lifecycle }: RouterSurroundings,
-  bodies: ByteBudget,
-): DataPath {
-  const source = createStaticSource(config.nodes.map(formatHostPort));
+function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, bodies: ByteBudget): DataPath {
+  const { clock, rng, log, lifecycle } = surroundings;
+  const isAttached = (endpoint: string): boolean => fleet.isAttached(endpoint);
+  const sources = createSources(config, { ...surroundings, isAttached });
   const link = { clock, rng, routerName: config.name, incarnation: randomId(), version: VERSION };
   const fleet = new Fleet({
     clock,
     log,
     openLink: (endpoint, report) => openAttachLink(link, endpoint, report),
-    sources: [source.name],
+    sources: sources.map((source) => source.name),
   });
   lifecycle.onStop("fleet", () => fleet.close());
   const transport = createHttp2Transport(clock);
@@ -146,9 +153,9 @@ function buildDataPath(
   const picker = createPicker(createPolicy(config.policy), ledger, health);
   const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry: retryOptions(config) });
   lifecycle.onStop("dispatcher", () => dispatcher.close());
-  void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
+  for (const source of sources) void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
   const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, health, dispatcher, relay };
+  return { fleet, ledger, health, dispatcher, relay, sources };
 }
 
 /** Calls that wait are told at once; those that run get their time, and what is left then is cut off. */

@@ -79,7 +79,7 @@ describe("the router's configuration", () => {
     expect(problems("--nodes", "a:0")).toEqual(["--nodes a:0: nobody can be called at port 0"]);
   });
 
-  it.each(["--nodes-file", "--resume", "--labels", "--ollama"])("knows no %s, which would do nothing", (flag) => {
+  it.each(["--resume", "--labels", "--ollama"])("knows no %s, which would do nothing", (flag) => {
     expect(problems(flag)[0]).toContain("there is no such flag");
   });
 });

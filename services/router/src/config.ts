@@ -14,13 +14,14 @@ import {
   oneOf,
   option,
   origin,
+  text,
 } from "@drover/platform";
 import { POLICY_NAMES } from "@drover/routing";
 import { failureFlags, failureProblems } from "./failure-flags.ts";
 import { VERSION } from "./version.ts";
 
 /** Where agents listen unless they are told otherwise. */
-const AGENT_PORT = 50_052;
+export const AGENT_PORT = 50_052;
 
 const common = commonOptions({ listen: "127.0.0.1:50051", opsListen: "127.0.0.1:50059", program: "router" });
 
@@ -31,6 +32,7 @@ export const routerConfig = defineConfig({
   examples: [
     "drover-router --nodes 127.0.0.1:50052",
     "drover-router --nodes gpu-1:50052,gpu-2:50052 --policy least-connections",
+    "drover-router --consul",
     "drover-router --listen 0.0.0.0:50051 --insecure --nodes gpu-1:50052",
   ],
   // One by one: a router has no labels that anybody could ask for.
@@ -56,6 +58,13 @@ export const routerConfig = defineConfig({
       group: "Fleet",
       help: `The agents of the fleet; without a port ${AGENT_PORT}.`,
     }),
+    nodesFile: option({
+      flag: "nodes-file",
+      value: "FILE",
+      schema: text(4096),
+      group: "Fleet",
+      help: "A file with the agents of the fleet, one on each line; read again when it changes.",
+    }),
     policy: option({
       flag: "policy",
       value: "NAME",
@@ -73,7 +82,7 @@ export const routerConfig = defineConfig({
       help: "Longest time that a call waits for a node, where the caller does not say drover-max-wait-ms.",
     }),
     ...failureFlags,
-    consul: consulOption("Registers this router in Consul, where clients find it."),
+    consul: consulOption("Finds the agents that Consul lists, and registers this router there, where clients find it."),
     advertise: advertiseOption(),
     drainLimitMs: drainLimitOption(),
     logLevel: common.logLevel,

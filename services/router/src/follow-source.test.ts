@@ -7,13 +7,15 @@ type Update = ReturnType<MembershipSource["watch"]> extends AsyncIterable<infer 
 
 const update = (endpoint: string): Update => ({ kind: "reset", members: [{ endpoint }] });
 
+const well = { answeredMs: 0, trouble: "", suspicion: "" };
+
 function build() {
   const errors: string[] = [];
   const log: Logger = { ...silentLogger, error: (...line: unknown[]) => void errors.push(String(line.at(-1))) };
   const openLink = () => ({ close: () => undefined });
   const fleet = new Fleet({ clock: new SimClock(), log: silentLogger, openLink, sources: ["test"] });
   const follow = (watch: MembershipSource["watch"], signal = new AbortController().signal): Promise<void> =>
-    followSource({ name: "test", watch }, { fleet, log, signal });
+    followSource({ name: "test", watch, status: () => well }, { fleet, log, signal });
   const endpoints = () => fleet.members().map((member) => member.endpoint);
   return { errors, follow, endpoints };
 }

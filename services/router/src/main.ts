@@ -15,10 +15,14 @@ await runProgram({
     const log = createLogger({ name: routerConfig.name, level: config.logLevel });
     lifecycle.useLog(log);
     const router = await buildRouter(config, { clock: systemClock, rng: systemRng, log, env, lifecycle });
-    const nodes = config.nodes.length;
-    const { address, opsAddress } = router;
-    log.info({ address, opsAddress, nodes, policy: config.policy }, "router ready");
-    if (nodes === 0) log.warn({}, "no nodes are configured, so no call can be answered: give them with --nodes");
+    const { address, opsAddress, sources } = router;
+    log.info({ address, opsAddress, sources, policy: config.policy }, "router ready");
+    if (sources.join() === "static" && config.nodes.length === 0) {
+      log.warn(
+        {},
+        "no nodes are configured, so no call can be answered: give them with --nodes, --nodes-file or --consul",
+      );
+    }
     return { address, opsAddress };
   },
 });

@@ -206,6 +206,17 @@ function describeFilter(bench: () => Bench): void {
     expect(pickedName(bench(), nodes, { capabilities: ["completion", "tools"] })).toBe("a");
   });
 
+  it("takes nodes that discovery lost sight of only when no other can take the call", () => {
+    const nodes = [
+      nodeView("a", { isSuspect: true }),
+      nodeView("b", { active: 5 }),
+      nodeView("c", { isSuspect: true }),
+    ];
+    const each = bench();
+    expect([pickedName(each, nodes), pickedName(each, nodes)]).toEqual(["b", "b"]);
+    expect(pickedName(each, nodes, { excluded: ["id-b"] })).toMatch(/^[ac]$/);
+  });
+
   it("takes a queue without a known limit for one that is not full", () => {
     expect(pickedName(bench(), [nodeView("a", { queued: 9, queueLimit: 0 })])).toBe("a");
   });

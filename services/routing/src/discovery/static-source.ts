@@ -7,6 +7,7 @@ import type { MembershipSource, MembershipUpdate } from "./membership.ts";
 export function createStaticSource(endpoints: readonly string[]): MembershipSource {
   return {
     name: "static",
+    status: () => ({ answeredMs: 0, trouble: "", suspicion: "" }),
     async *watch(signal): AsyncIterable<MembershipUpdate> {
       yield { kind: "reset", members: [...new Set(endpoints)].map((endpoint) => ({ endpoint })) };
       await aborted(signal);

@@ -2,13 +2,12 @@
  * One call from its arrival to its one end: received → (refused | waiting → picked) → attempting → committed → ended.
  *
  * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
- * moves whole messages, and after the commit it never looks into one.
+ * moves whole messages and never decodes one.
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
-import type { CallProfile } from "../balancing/call-profile.ts";
 import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
-import { afterProgress } from "../transport/frame-scanner.ts";
+import { withoutProgress } from "../transport/frame-scanner.ts";
 import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
@@ -18,14 +17,10 @@ import { CallWait, routerStopping } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
-import type { Hang } from "./hang-watch.ts";
 import type { LiveAttempt } from "./live-attempt.ts";
 import { LiveAttempts } from "./live-attempts.ts";
 import { decideRetry } from "./retry-policy.ts";
-import { pickSecond } from "./second-attempt.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
-import { suitedProfile } from "./suited-profile.ts";
-import { lastSign } from "./work-signs.ts";
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -41,14 +36,11 @@ export class Call {
   #deadline: Timer | undefined;
   #chargedRetries = 0;
   #lastFailure: DroverError | undefined;
-  /** What a node must have; failures can make it more. */
-  #profile: CallProfile;
 
   constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
-    this.#profile = request.profile;
     this.#failedNodes = new FailedNodes(parts.retry);
     this.#stalled = new StalledCaller(parts.clock, () =>
       this.#guarded(() => this.#fail(stalledError(request.profile.model))),
@@ -58,17 +50,15 @@ export class Call {
       lookAgain: this.#lookAgain,
       tooLong: (error) => this.#guarded(() => this.#fail(this.#lastFailure ?? error)),
     });
-    this.#attempts = new LiveAttempts(parts, request, this.#clock, {
+    this.#attempts = new LiveAttempts(parts.transport, request, this.#clock, {
       onMessages: (attempt, bytes, seen) => this.#onMessages(attempt, bytes, seen),
       onEnd: (attempt, end) => this.#guarded(() => this.#onEnd(attempt, end)),
-      onHung: (attempt, hang) => this.#guarded(() => this.#onHung(attempt, hang)),
     });
   }
 
   start(): void {
     this.#guarded(() => {
       this.#parts.budget.deposit();
-      this.#parts.secondBudget.deposit();
       if (this.#parts.isStopping()) return this.#failStopping();
       const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
@@ -118,13 +108,8 @@ export class Call {
 
   #choiceRequest(): ChoiceRequest {
     const { picker, fleet, clock } = this.#parts;
-    return {
-      picker,
-      snapshot: fleet.snapshot,
-      profile: this.#profile,
-      failed: this.#failedNodes,
-      nowMs: clock.nowMs(),
-    };
+    const { profile } = this.#request;
+    return { picker, snapshot: fleet.snapshot, profile, failed: this.#failedNodes, nowMs: clock.nowMs() };
   }
 
   #waitFor(error: DroverError): void {
@@ -138,28 +123,17 @@ export class Call {
   #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     try {
       if (this.#request.isUnary) return this.#hold(attempt, bytes);
-      if (this.#state.kind === "attempting") return this.#beforeCommit(attempt, bytes, seen);
-      if (!this.#caller.write(bytes)) this.#block(attempt);
+      const isUncommitted = this.#state.kind === "attempting";
+      if (isUncommitted && seen.outputs > 0) this.#commit(attempt);
+      const told = isUncommitted && !this.#request.isProgressWanted ? withoutProgress(bytes) : bytes;
+      if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
     } catch (error) {
       this.#failUnexpectedly(error);
     }
   }
 
-  /** The last messages that are looked into: progress, and what came with the first token. */
-  #beforeCommit(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
-    if (seen.outputs > 0) this.#commit(attempt);
-    else {
-      const sign = lastSign(bytes);
-      if (sign !== undefined) attempt.watch?.heard(sign);
-    }
-    const told = this.#request.isProgressWanted ? bytes : afterProgress(bytes);
-    if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
-  }
-
   #block(attempt: LiveAttempt): void {
     attempt.wire?.pause();
-    // What a node says is not heard now.
-    attempt.watch?.stop();
     // The write itself may have ended the call.
     if (this.#state.kind !== "ended") this.#stalled.blocked();
   }
@@ -175,22 +149,11 @@ export class Call {
   }
 
   #commit(attempt: LiveAttempt): void {
-    this.#attempts.commit(attempt);
+    this.#attempts.keepOnly(attempt);
     this.#clock.markFirstToken();
     this.#state = { kind: "committed" };
     // No other node will need it any more.
     this.#request.body.release();
-  }
-
-  /** Tries another node beside it, if one can begin at once; whichever shows a token first has the call. */
-  #onHung(attempt: LiveAttempt, hang: Hang): void {
-    const { retry, secondBudget: budget, log } = this.#parts;
-    const second = pickSecond(this.#choiceRequest(), this.#attempts, { attemptsMax: retry.attemptsMax, budget });
-    if (second === undefined) return;
-    const nodes = { node: attempt.node.name, secondNode: second.node.name };
-    const afterMs = Math.round(this.#clock.times().totalMs);
-    log.info({ call: this.#request.id, ...nodes, hang, afterMs }, "attempt hangs, trying another node beside it");
-    this.#attempts.begin(second.node, second.lease);
   }
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
@@ -202,11 +165,8 @@ export class Call {
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
     this.#failedNodes.add(attempt.node, failure, this.#parts.clock.nowMs());
     this.#lastFailure = failure;
-    this.#profile = suitedProfile(this.#profile, failure);
     const poison = this.#failedNodes.poison(this.#request.profile.model);
     if (poison !== undefined) return this.#fail(poison, answer.trailers);
-    // The other one may still answer, unless this is what every node would say (gRFC A6: a fatal status ends all hedges).
-    if (this.#attempts.count > 0 && failure.ending.elsewhere !== "never") return;
     this.#retryOrFail(failure, answer.trailers);
   }
 
@@ -237,7 +197,7 @@ export class Call {
       { call: this.#request.id, ...describeFailure(failure) },
       "attempt failed, trying another node",
     );
-    if (decision.kind === "at-once") return this.#place();
+    if (isFree) return this.#place();
     this.#chargedRetries++;
     this.#backOff(decision.afterMs);
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { FakeFleet } from "../testing/fake-fleet.ts";
 import { PausableClock } from "../testing/pausable-clock.ts";
 import { Fleet } from "./fleet.ts";
+import { LINKS_AT_ONCE } from "./link-opener.ts";
 import { type FleetSnapshot, pendingEndpoints } from "./snapshot.ts";
 
 function endpointsOf({ members }: FleetSnapshot): readonly string[] {
@@ -70,13 +71,86 @@ describe("membership", () => {
     expect(fake.fleet.snapshot).toMatchObject({ nodes: [], members: [{ link: { kind: "connecting" } }] });
   });
 
-  it("holds at most 10,000 endpoints", () => {
-    const { fleet, links } = createFleet();
+  it("holds at most 10,000 endpoints, and connects to a few at a time", () => {
+    const { fleet, clock, links } = createFleet();
     const many = Array.from({ length: 10_001 }, (_, index) => `n${index}:1`);
     fleet.apply("static", { kind: "reset", members: members(...many) });
     expect(fleet.snapshot.members.length).toBe(10_000);
+    expect(links()).toBe(LINKS_AT_ONCE);
+    clock.advance(0);
     expect(links()).toBe(10_000);
     fleet.close();
+    expect(clock.pendingCount).toBe(0);
+  });
+
+  it("never connects to what left before its turn came", () => {
+    const { fleet, clock, links } = createFleet();
+    const many = Array.from({ length: LINKS_AT_ONCE + 2 }, (_, index) => `n${index}:1`);
+    fleet.apply("static", { kind: "reset", members: members(...many) });
+    fleet.apply("static", { kind: "remove", endpoint: many.at(-1) ?? "" });
+    clock.advance(0);
+    expect(links()).toBe(LINKS_AT_ONCE + 1);
+    fleet.close();
+  });
+});
+
+describe("a decision on who is in the fleet", () => {
+  const drained = { kind: "draining", reason: "in maintenance" } as const;
+
+  function watched() {
+    const lines: string[] = [];
+    const log = {
+      ...silentLogger,
+      info: (fields: object | string, text?: string) => void lines.push(`${text} ${JSON.stringify(fields)}`),
+    };
+    const openLink = () => ({ close: () => undefined });
+    const fleet = new Fleet({ clock: new SimClock(), log, sources: ["static", "consul"], openLink });
+    const events: string[] = [];
+    fleet.onMembership(({ kind, source, endpoint, told, reason }) => {
+      events.push(`${kind} ${endpoint} ${told.standing.kind} (${source}: ${reason})`);
+    });
+    return { fleet, events, lines };
+  }
+
+  it("is told once, with its source and reason, to the log and to who listens", () => {
+    const { fleet, events, lines } = watched();
+    const member = { endpoint: "a:1", nodeId: "n", nodeName: "gpu" };
+    fleet.apply("consul", { kind: "upsert", member, reason: "Consul lists it" });
+    fleet.apply("consul", { kind: "upsert", member: { ...member, standing: drained }, reason: "in maintenance" });
+    fleet.apply("consul", { kind: "upsert", member: { ...member, standing: drained }, reason: "again" });
+    fleet.apply("consul", { kind: "remove", endpoint: "a:1", reason: "it was drained, and left" });
+    fleet.apply("consul", { kind: "remove", endpoint: "a:1", reason: "again" });
+    expect(events).toEqual([
+      "joined a:1 serving (consul: Consul lists it)",
+      "changed a:1 draining (consul: in maintenance)",
+      "left a:1 draining (consul: it was drained, and left)",
+    ]);
+    expect(lines.length).toBe(3);
+    expect(lines[1]).toBe(
+      'discovery drains a node {"node":"gpu","endpoint":"a:1","source":"consul","reason":"in maintenance","standing":"draining"}',
+    );
+  });
+
+  it("says who still lists an endpoint that one source gave up", () => {
+    const { fleet, events } = watched();
+    fleet.apply("static", { kind: "reset", members: members("a:1") });
+    fleet.apply("consul", { kind: "reset", members: [{ endpoint: "a:1", standing: drained }] });
+    fleet.apply("consul", { kind: "reset", members: [] });
+    expect(events).toEqual([
+      "joined a:1 serving (static: listed by static)",
+      "changed a:1 draining (consul: listed by consul)",
+      "changed a:1 serving (consul: consul no longer lists it; static still lists it)",
+    ]);
+  });
+
+  it("takes a long list in one line", () => {
+    const { fleet, events, lines } = watched();
+    const many = Array.from({ length: 101 }, (_, index) => `n${index}:1`);
+    fleet.apply("consul", { kind: "reset", members: members(...many) });
+    expect([events.length, lines]).toEqual([
+      101,
+      ['a long list of nodes was taken over {"source":"consul","nodes":101}'],
+    ]);
   });
 });
 

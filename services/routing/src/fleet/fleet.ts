@@ -3,10 +3,13 @@
  * It opens and closes links through a function that it was given, so it knows no sockets.
  */
 import type { Clock, Logger, Timer } from "@drover/platform";
-import type { MembershipUpdate } from "../discovery/membership.ts";
+import type { Member, MembershipUpdate } from "../discovery/membership.ts";
+import { LinkOpener } from "./link-opener.ts";
 import { identityOf, type LinkEvent, type LinkState, reduceLink } from "./link-state.ts";
+import { logMembership, type MembershipEvent } from "./membership-event.ts";
 import { SilenceWatch } from "./silence-watch.ts";
 import { buildSnapshot, type FleetMember, type FleetSnapshot, UNREACHABLE_AFTER_MS } from "./snapshot.ts";
+import { isSameTold, mergeTold, type Told } from "./told.ts";
 
 /** A connection that keeps an Attach stream to one endpoint, and reports on it until closed. */
 export interface Link {
@@ -26,8 +29,13 @@ export interface FleetOptions {
 
 interface Entry {
   readonly endpoint: string;
-  readonly sources: Set<string>;
-  readonly link: Link;
+  /** What each source says of it. */
+  readonly sources: Map<string, Member>;
+  /** Of all sources together. */
+  told: Told;
+  /** Undefined while it has to wait for its turn to connect. */
+  link: Link | undefined;
+  readonly open: () => void;
   /** Fires when this endpoint, away since a while, stops being worth waiting for, so that waiting calls look again. */
   grace: Timer;
   state: LinkState;
@@ -37,6 +45,8 @@ interface Entry {
 const MEMBERS_MAX = 10_000;
 /** Timers may fire a millisecond before their time; looked at then, an endpoint would still be waited for, and nobody would look again. */
 const TIMER_SLACK_MS = 5;
+/** Longer lists are told in one line. */
+const LINES_MAX = 100;
 
 export class Fleet {
   readonly #clock: Clock;
@@ -45,6 +55,8 @@ export class Fleet {
   readonly #entries = new Map<string, Entry>();
   readonly #unreported: Set<string>;
   readonly #listeners = new Set<(snapshot: FleetSnapshot) => void>();
+  readonly #membershipListeners = new Set<(event: MembershipEvent) => void>();
+  readonly #opener: LinkOpener;
   readonly #silence: SilenceWatch;
   /** Undefined while something changed since it was built: heartbeats and idle routers then cost nothing. */
   #snapshot: FleetSnapshot | undefined;
@@ -56,6 +68,7 @@ export class Fleet {
     this.#log = options.log;
     this.#openLink = options.openLink;
     this.#unreported = new Set(options.sources);
+    this.#opener = new LinkOpener(options.clock);
     this.#silence = new SilenceWatch({ clock: options.clock, onTick: (beforeMs) => this.#markSilent(beforeMs) });
   }
 
@@ -68,9 +81,16 @@ export class Fleet {
   members(): FleetMember[] {
     return [...this.#entries.values()].map((entry) => ({
       endpoint: entry.endpoint,
-      sources: [...entry.sources].sort(),
+      sources: [...entry.sources.keys()].sort(),
+      told: entry.told,
       link: entry.state,
     }));
+  }
+
+  /** Whether the agent at this endpoint is attached and talks. */
+  isAttached(endpoint: string): boolean {
+    const state = this.#entries.get(endpoint)?.state;
+    return state?.kind === "attached" && !state.isSilent;
   }
 
   /** `listener` runs once for each turn in which something changed. Returns how to end it. */
@@ -79,19 +99,26 @@ export class Fleet {
     return () => this.#listeners.delete(listener);
   }
 
+  /** `listener` hears each decision on who is in the fleet, with its reason, at once. Returns how to end it. */
+  onMembership(listener: (event: MembershipEvent) => void): () => void {
+    this.#membershipListeners.add(listener);
+    return () => this.#membershipListeners.delete(listener);
+  }
+
   /** An update of the source `name`. */
   apply(name: string, update: MembershipUpdate): void {
     // A source that is being stopped may have one more update on its way; its links would never be closed.
     if (this.#isClosed) return;
+    const say = { source: name, reason: update.reason ?? `listed by ${name}`, isLogged: true };
     switch (update.kind) {
       case "reset":
-        this.#reset(name, new Set(update.members.map((member) => member.endpoint)));
+        this.#reset(update.members, say);
         break;
       case "upsert":
-        this.#add(name, update.member.endpoint);
+        this.#add(update.member, say);
         break;
       case "remove":
-        this.#remove(name, update.endpoint);
+        this.#remove(update.endpoint, { ...say, reason: update.reason ?? `${name} no longer lists it` });
         break;
     }
     this.#unreported.delete(name);
@@ -102,47 +129,85 @@ export class Fleet {
   close(): void {
     this.#isClosed = true;
     this.#silence.stop();
+    this.#opener.stop();
     for (const entry of this.#entries.values()) close(entry);
     this.#entries.clear();
     this.#listeners.clear();
+    this.#membershipListeners.clear();
   }
 
-  #reset(name: string, endpoints: ReadonlySet<string>): void {
+  #reset(members: readonly Member[], say: Saying): void {
+    const endpoints = new Set(members.map((member) => member.endpoint));
     for (const entry of [...this.#entries.values()]) {
-      if (entry.sources.has(name) && !endpoints.has(entry.endpoint)) this.#remove(name, entry.endpoint);
+      if (!entry.sources.has(say.source) || endpoints.has(entry.endpoint)) continue;
+      this.#remove(entry.endpoint, { ...say, reason: `${say.source} no longer lists it` });
     }
-    for (const endpoint of endpoints) this.#add(name, endpoint);
+    const isLogged = members.length <= LINES_MAX;
+    for (const member of members) this.#add(member, { ...say, isLogged });
+    if (!isLogged) this.#log.info({ source: say.source, nodes: members.length }, "a long list of nodes was taken over");
   }
 
-  #add(name: string, endpoint: string): void {
+  #add(member: Member, say: Saying): void {
+    const { endpoint } = member;
     const known = this.#entries.get(endpoint);
     if (known !== undefined) {
-      known.sources.add(name);
+      known.sources.set(say.source, member);
+      this.#retell(known, say);
       return;
     }
     if (this.#entries.size >= MEMBERS_MAX) {
       this.#log.error({ endpoint, limit: MEMBERS_MAX }, "too many endpoints: this one is left out");
       return;
     }
-    const state: LinkState = { kind: "connecting", sinceMs: this.#clock.nowMs(), failure: "" };
-    const grace = this.#startGrace();
-    const link = this.#openLink(endpoint, (event) => this.#onLinkEvent(endpoint, link, event));
-    this.#entries.set(endpoint, { endpoint, sources: new Set([name]), link, grace, state });
+    const entry: Entry = {
+      endpoint,
+      sources: new Map([[say.source, member]]),
+      told: mergeTold([member]),
+      link: undefined,
+      open: () => this.#open(entry),
+      grace: this.#startGrace(),
+      state: { kind: "connecting", sinceMs: this.#clock.nowMs(), failure: "" },
+    };
+    this.#entries.set(endpoint, entry);
+    this.#decided("joined", entry, say);
+    this.#opener.add(entry.open);
   }
 
-  #remove(name: string, endpoint: string): void {
+  #open(entry: Entry): void {
+    entry.link = this.#openLink(entry.endpoint, (event) => this.#onLinkEvent(entry, event));
+  }
+
+  #remove(endpoint: string, say: Saying): void {
     const entry = this.#entries.get(endpoint);
-    if (entry === undefined) return;
-    entry.sources.delete(name);
-    if (entry.sources.size > 0) return;
+    if (entry === undefined || !entry.sources.delete(say.source)) return;
+    if (entry.sources.size > 0) {
+      this.#retell(entry, { ...say, reason: `${say.reason}; ${[...entry.sources.keys()].join(", ")} still lists it` });
+      return;
+    }
+    this.#opener.cancel(entry.open);
     close(entry);
     this.#entries.delete(endpoint);
+    this.#decided("left", entry, say);
   }
 
-  #onLinkEvent(endpoint: string, link: Link, event: LinkEvent): void {
-    const entry = this.#entries.get(endpoint);
+  /** What one source says now may change what all of them say together. */
+  #retell(entry: Entry, say: Saying): void {
+    const told = mergeTold(entry.sources.values());
+    if (isSameTold(told, entry.told)) return;
+    entry.told = told;
+    this.#decided("changed", entry, say);
+  }
+
+  #decided(kind: MembershipEvent["kind"], { endpoint, told }: Entry, { source, reason, isLogged }: Saying): void {
+    const event = { kind, atMs: this.#clock.nowMs(), source, endpoint, told, reason };
+    if (isLogged) logMembership(this.#log, event);
+    for (const listener of [...this.#membershipListeners]) listener(event);
+  }
+
+  #onLinkEvent(entry: Entry, event: LinkEvent): void {
+    const { endpoint } = entry;
     // A link that was closed may still report once; its endpoint may have been added anew since.
-    if (entry === undefined || entry.link !== link) return;
+    if (this.#entries.get(endpoint) !== entry) return;
     const before = entry.state;
     entry.state = reduceLink(before, event);
     if (entry.state.kind !== before.kind && entry.state.kind !== "attached") {
@@ -156,7 +221,7 @@ export class Fleet {
   #markSilent(beforeMs: number): void {
     for (const entry of this.#entries.values()) {
       if (entry.state.kind !== "attached" || entry.state.isSilent || entry.state.heardMs > beforeMs) continue;
-      this.#onLinkEvent(entry.endpoint, entry.link, { kind: "silent", atMs: this.#clock.nowMs() });
+      this.#onLinkEvent(entry, { kind: "silent", atMs: this.#clock.nowMs() });
     }
   }
 
@@ -188,9 +253,16 @@ export class Fleet {
   }
 }
 
+/** Who said what why, on its way to the log. */
+interface Saying {
+  readonly source: string;
+  readonly reason: string;
+  readonly isLogged: boolean;
+}
+
 function close(entry: Entry): void {
   entry.grace.cancel();
-  entry.link.close();
+  entry.link?.close();
 }
 
 /** Whether a snapshot would look different: a heartbeat alone does not. */

@@ -35,8 +35,10 @@ export interface NodeView {
   /** Another node has the same name: only the id addresses it. */
   readonly isNameShared: boolean;
   readonly availability: Availability;
-  /** In plain words, empty when available. */
+  /** In plain words; of an available node empty, or why it is suspect. */
   readonly detail: string;
+  /** Discovery lost sight of it: it takes a call when no other node can. */
+  readonly isSuspect: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** 1..65535. */
   readonly baseWeight: number;

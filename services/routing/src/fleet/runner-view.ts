@@ -12,8 +12,6 @@ export interface RunnerView {
   readonly queued: number;
   /** Tokens that fit into it, as Ollama says; 0 while that is not known. */
   readonly contextLength: number;
-  /** Prompt tokens per second that were not cached; undefined until it is learned. */
-  readonly prefillTokensPerSecond: number | undefined;
 }
 
 /** By model key; a runner stands under each name of its weights. A model may have several: Ollama holds one of them, and calls wait for the others. */
@@ -40,11 +38,6 @@ export function loadedModelsOf(runners: ReadonlyMap<string, readonly RunnerView[
   return new Set(loaded.map(([key]) => key));
 }
 
-/** The largest context that the model has in this memory, in tokens; 0 when none is known. */
-export function largestContext(runners: readonly RunnerView[] | undefined): number {
-  return Math.max(0, ...(runners ?? []).map(({ contextLength }) => contextLength));
-}
-
 const STATES: ReadonlyMap<RunnerState, RunnerView["state"]> = new Map([
   [RunnerState.LOADING, "loading"],
   [RunnerState.LOADED, "loaded"],
@@ -56,7 +49,5 @@ function viewRunner(runner: Runner): RunnerView | undefined {
   const state = STATES.get(runner.state);
   if (state === undefined) return undefined;
   const { slots, active, queued, contextLength } = runner;
-  const prefillTokensPerSecond = runner.rates?.prefillTokensPerSecond;
-  const optionsJson = runner.runnerOptionsJson;
-  return { optionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength, prefillTokensPerSecond };
+  return { optionsJson: runner.runnerOptionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength };
 }

@@ -1,5 +1,6 @@
 import { SimClock } from "@drover/platform";
 import { describe, expect, it } from "vitest";
+import type { Member } from "../discovery/membership.ts";
 import { FakeFleet } from "../testing/fake-fleet.ts";
 import { keyOf, MODEL, runnerView } from "../testing/node-views.ts";
 import type { NodeView } from "./node-view.ts";
@@ -40,6 +41,7 @@ describe("a node in the snapshot", () => {
       isNameShared: false,
       availability: "available",
       detail: "",
+      isSuspect: false,
       labels: { zone: "eu" },
       baseWeight: 300,
       routerSecret: "secret-1",
@@ -225,5 +227,60 @@ describe("an endpoint whose models are worth waiting for", () => {
     fake.lose("b:1");
     expect(pendingAt(fake, 4_999)).toEqual(["a:1"]);
     expect(pendingAt(fake, 5_000)).toEqual([]);
+  });
+});
+
+describe("what discovery tells of a node", () => {
+  function fleetWith(...members: readonly Member[]): FakeFleet {
+    const fake = new FakeFleet(new SimClock(), ["static", "consul"]);
+    fake.fleet.apply("consul", { kind: "reset", members });
+    return fake;
+  }
+
+  it("drains it, takes it down and weighs it", () => {
+    const reason = "in maintenance in Consul: new driver";
+    const fake = fleetWith({ endpoint: "a:1", baseWeight: 300, standing: { kind: "draining", reason } });
+    fake.attach("a:1");
+    expect(only(fake)).toMatchObject({ availability: "draining", detail: reason, baseWeight: 300 });
+    fake.fleet.apply("consul", { kind: "upsert", member: { endpoint: "a:1", standing: { kind: "down", reason } } });
+    expect(only(fake)).toMatchObject({ availability: "unreachable", detail: reason, baseWeight: 100 });
+    fake.fleet.apply("consul", { kind: "upsert", member: { endpoint: "a:1" } });
+    expect(only(fake)).toMatchObject({ availability: "available", detail: "" });
+  });
+
+  it("makes it suspect, which leaves it available, and says why", () => {
+    const fake = fleetWith({ endpoint: "a:1", standing: { kind: "suspect", reason: "Consul no longer lists it" } });
+    fake.attach("a:1");
+    expect(only(fake)).toMatchObject({
+      availability: "available",
+      isSuspect: true,
+      detail: "Consul no longer lists it",
+    });
+  });
+
+  it("holds for a node that another source names at another endpoint, though a guess does not", () => {
+    const standing = { kind: "draining", reason: "in maintenance" } as const;
+    const fake = fleetWith({ endpoint: "10.0.0.1:1", standing });
+    fake.fleet.apply("static", { kind: "reset", members: [{ endpoint: "gpu:1" }] });
+    fake.attach("gpu:1", { id: "one", incarnation: "same" });
+    fake.attach("10.0.0.1:1", { id: "one", incarnation: "same" });
+    expect(only(fake)).toMatchObject({ availability: "draining", detail: "in maintenance" });
+    const guess = { kind: "suspect", reason: "gone" } as const;
+    fake.fleet.apply("consul", { kind: "upsert", member: { endpoint: "10.0.0.1:1", standing: guess } });
+    expect(only(fake)).toMatchObject({ availability: "available", isSuspect: false, detail: "" });
+  });
+
+  it("belongs to a node by the id in Consul, where its endpoint there does not answer us", () => {
+    const standing = { kind: "draining", reason: "in maintenance" } as const;
+    const fake = fleetWith({ endpoint: "172.17.0.2:1", nodeId: "one", standing });
+    fake.fleet.apply("static", { kind: "reset", members: [{ endpoint: "gpu:1" }] });
+    fake.attach("gpu:1", { id: "one", name: "gpu" });
+    expect(only(fake)).toMatchObject({ availability: "draining", endpoint: "gpu:1", name: "gpu", isNameShared: false });
+  });
+
+  it("does not name a node whose agent says another id", () => {
+    const fake = fleetWith({ endpoint: "a:1", nodeId: "old", standing: { kind: "serving" } });
+    fake.attach("a:1", { id: "new" });
+    expect(only(fake).id).toBe("new");
   });
 });

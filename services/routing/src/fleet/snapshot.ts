@@ -2,8 +2,10 @@
  * The fleet at one moment: immutable, built by the control plane, read by pickers. Endpoints that are one node are merged
  * here, and names and ids that clash are found.
  */
+import type { Standing } from "../discovery/membership.ts";
 import { identityOf, type LinkState } from "./link-state.ts";
 import type { Availability, NodeView } from "./node-view.ts";
+import { mergeStandings, NOTHING_TOLD, reasonOf, type Told } from "./told.ts";
 
 /** How long an endpoint may fail to answer before "has it this model?" is decided without it. */
 export const UNREACHABLE_AFTER_MS = 5_000;
@@ -13,6 +15,8 @@ export interface FleetMember {
   readonly endpoint: string;
   /** Names of the sources that name it. */
   readonly sources: readonly string[];
+  /** What the sources say of it; absent: nothing. */
+  readonly told?: Told;
   readonly link: LinkState;
 }
 
@@ -30,7 +34,8 @@ export const EMPTY_SNAPSHOT: FleetSnapshot = { nodes: [], byId: new Map(), membe
 export function buildSnapshot(members: readonly FleetMember[], isDiscovered: boolean): FleetSnapshot {
   const byNode = new Map<string, FleetMember[]>();
   for (const member of members) {
-    const id = identityOf(member.link)?.id;
+    // What an agent says itself wins: the address that discovery knows may have been given to another machine.
+    const id = identityOf(member.link)?.id ?? member.told?.nodeId;
     if (id === undefined) continue;
     const group = byNode.get(id);
     if (group === undefined) byNode.set(id, [member]);
@@ -48,8 +53,9 @@ export function buildSnapshot(members: readonly FleetMember[], isDiscovered: boo
 
 function countNames(groups: Iterable<readonly FleetMember[]>): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const [first] of groups) {
-    const name = first === undefined ? undefined : identityOf(first.link)?.name;
+  for (const group of groups) {
+    const speaker = speakerOf(group);
+    const name = speaker === undefined ? undefined : identityOf(speaker.link)?.name;
     if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return counts;
@@ -57,11 +63,12 @@ function countNames(groups: Iterable<readonly FleetMember[]>): ReadonlyMap<strin
 
 /** One node from all endpoints that claim its id: the first that talks speaks for it, else the first that is attached. */
 function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string, number>): NodeView | undefined {
-  const speaker = group.find(isTalking) ?? group.find((member) => member.link.kind === "attached") ?? group[0];
+  const speaker = speakerOf(group);
   if (speaker === undefined || speaker.link.kind === "connecting") return undefined;
-  const { link } = speaker;
+  const { link, told = NOTHING_TOLD } = speaker;
   const { identity, inventory, load } = link.known.parts;
-  const [availability, detail] = hasConflict(group) ? conflict(identity.id) : availabilityOf(link);
+  const standing = mergeStandings(group.map((member) => (member.told ?? NOTHING_TOLD).standing));
+  const [availability, detail] = hasConflict(group) ? conflict(identity.id) : availabilityOf(link, standing);
   return {
     id: identity.id,
     name: identity.name,
@@ -70,7 +77,8 @@ function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string,
     availability,
     detail,
     labels: identity.labels,
-    baseWeight: Math.min(Math.max(identity.baseWeight, 1), 65_535),
+    isSuspect: standing.kind === "suspect",
+    baseWeight: Math.min(Math.max(told.baseWeight ?? identity.baseWeight, 1), 65_535),
     routerSecret: link.kind === "attached" ? link.routerSecret : "",
     ackedSend: link.kind === "attached" ? link.ackedSend : 0,
     models: link.known.models,
@@ -82,6 +90,13 @@ function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string,
     queued: load?.queued ?? 0,
     queueLimit: load?.queueLimit ?? 0,
   };
+}
+
+function speakerOf(group: readonly FleetMember[]): FleetMember | undefined {
+  const isAttached = (member: FleetMember): boolean => member.link.kind === "attached";
+  return (
+    group.find(isTalking) ?? group.find(isAttached) ?? group.find((member) => member.link.kind === "lost") ?? group[0]
+  );
 }
 
 function isTalking({ link }: FleetMember): boolean {
@@ -101,16 +116,18 @@ function conflict(id: string): [Availability, string] {
   return ["conflicting", `two running agents have the id ${id}: give one of them its own --state-dir`];
 }
 
-function availabilityOf(link: LinkState & { kind: "attached" | "lost" }): [Availability, string] {
+function availabilityOf(link: LinkState & { kind: "attached" | "lost" }, standing: Standing): [Availability, string] {
   if (link.kind === "lost") return ["unreachable", link.reason];
   if (link.isSilent) return ["unreachable", "its agent has been silent for 3 s"];
   const { condition, inventory, load } = link.known.parts;
   if (condition === undefined || load === undefined) return ["connecting", "its agent has not told its status yet"];
   if (condition.isDraining) return ["draining", drainDetail(condition.drainReason)];
+  if (standing.kind === "draining") return ["draining", standing.reason];
   if (!condition.isOllamaReachable)
     return ["ollama-unreachable", "its Ollama does not answer: is `ollama serve` running there?"];
   if (inventory?.isComplete !== true) return ["connecting", "its agent has not read Ollama's models yet"];
-  return ["available", ""];
+  if (standing.kind === "down") return ["unreachable", standing.reason];
+  return ["available", reasonOf(standing)];
 }
 
 function drainDetail(reason: string): string {

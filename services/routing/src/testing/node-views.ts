@@ -28,6 +28,7 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
     isNameShared: false,
     availability: "available",
     detail: "",
+    isSuspect: false,
     labels: {},
     baseWeight: 100,
     routerSecret: `secret-${name}`,
@@ -46,8 +47,7 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
 
 /** An idle runner with the model's own options, unless told otherwise. */
 export function runnerView(options: Partial<RunnerView> = {}): RunnerView {
-  const load = { slots: 1, active: 0, queued: 0 };
-  return { optionsJson: "", state: "loaded", ...load, contextLength: 0, prefillTokensPerSecond: undefined, ...options };
+  return { optionsJson: "", state: "loaded", slots: 1, active: 0, queued: 0, contextLength: 0, ...options };
 }
 
 function modelView(name: string, capabilities: readonly string[]): ModelView {
@@ -82,9 +82,6 @@ export function callProfile(options: Partial<CallProfile> = {}): CallProfile {
     labels: new Map(),
     node: undefined,
     session: undefined,
-    namesContext: false,
-    contextAbove: 0,
-    mustTellCapabilities: false,
     ...options,
   };
 }

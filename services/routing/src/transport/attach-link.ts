@@ -90,7 +90,7 @@ async function attachOnce(
       }
       reportMessage(message, report, options.clock.nowMs());
     }
-    return "its agent has stopped";
+    return "its agent ended the connection";
   } catch (error) {
     return attempt.signal.aborted ? describeSilence(wasWelcomed) : describe(error, wasWelcomed);
   } finally {

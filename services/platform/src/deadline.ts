@@ -22,17 +22,28 @@ export function formatGrpcTimeout(remainingMs: number): string {
   return `${Math.min(Math.max(Math.floor(remainingMs), 1), LONGEST_TIMEOUT_MS)}m`;
 }
 
+/** Which header carries the deadline: a protocol has one, and does not know the other's. */
+export type DeadlineKey = typeof META.grpcTimeout | typeof META.connectTimeoutMs;
+
 /**
- * The caller's deadline in milliseconds from now; undefined without one. Zero has passed already.
- * A malformed value is refused: ignoring it would leave a call without the end that its caller asked for.
+ * The caller's deadline in milliseconds from now; undefined without one. Throws a DroverError when it has passed, or is too near
+ * for any answer to arrive before it. A malformed value is refused, and so is a header that came twice (Node joins the two by a
+ * comma) or empty: ignoring it would leave a call without the end that its caller asked for.
  */
-export function readDeadlineMs(source: MetadataSource): number | undefined {
-  const grpc = readMetadata(source, META.grpcTimeout);
-  if (grpc !== undefined)
-    return parseGrpcTimeoutMs(grpc) ?? refuse(META.grpcTimeout, "1 to 8 digits and one of H M S m u n");
-  const connect = readMetadata(source, META.connectTimeoutMs);
-  if (connect === undefined) return undefined;
-  return /^\d{1,10}$/.test(connect) ? Number(connect) : refuse(META.connectTimeoutMs, "1 to 10 digits");
+export function readDeadlineMs(source: MetadataSource, key: DeadlineKey): number | undefined {
+  const raw = source instanceof Headers ? source.get(key) : source[key];
+  if (raw === undefined || raw === null) return undefined;
+  const givenMs = parse(readMetadata(source, key) ?? "", key);
+  if (hopDeadlineMs(givenMs) < 1) {
+    const message = `The deadline passed as the call came in: it allows ${givenMs} ms, which is too short for any answer.`;
+    throw new DroverError("deadline_exceeded", message);
+  }
+  return givenMs;
+}
+
+function parse(text: string, key: DeadlineKey): number {
+  if (key === META.grpcTimeout) return parseGrpcTimeoutMs(text) ?? refuse(key, "1 to 8 digits and one of H M S m u n");
+  return /^\d{1,10}$/.test(text) ? Number(text) : refuse(key, "1 to 10 digits");
 }
 
 /**

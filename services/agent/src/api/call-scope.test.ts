@@ -30,8 +30,9 @@ describe("the frame of a call", () => {
     expect(scope.signal.aborted).toBe(false);
     clock.advance(1);
     expect(reasonOf(scope).kind).toBe("deadline_exceeded");
-    expect(reasonOf(scope).message).toBe(
-      'The deadline passed for model "m" on node "n": queue 1.0 s, load 0.0 s, prefill 0.0 s, decode 0.0 s.',
+    // Connect counts what is left on its own clock, which may have moved on by a millisecond.
+    expect(reasonOf(scope).message).toMatch(
+      /^The deadline passed in the queue for model "m" on node "n": queue 9(79|80) ms, load 0 ms, prefill 0 ms, decode 0 ms\.$/,
     );
   });
 

@@ -143,6 +143,8 @@ export class CallScope {
   }
 
   #deadlineExceeded(): DroverError {
-    return new DroverError("deadline_exceeded", `The deadline passed for ${this.#subject}: ${this.times.describe()}.`);
+    const { times } = this;
+    const message = `The deadline passed in the ${times.phase} for ${this.#subject}: ${times.describe()}.`;
+    return new DroverError("deadline_exceeded", message);
   }
 }

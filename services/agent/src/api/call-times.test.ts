@@ -21,7 +21,7 @@ describe("where the time of a call went", () => {
       ttftMs: 3_000,
       totalMs: 7_000,
     });
-    expect(times.describe()).toBe("queue 0.3 s, load 0.7 s, prefill 2.0 s, decode 4.0 s");
+    expect(times.describe()).toBe("queue 300 ms, load 700 ms, prefill 2.0 s, decode 4.0 s");
   });
 
   test("a call that never had a slot spent all of its time in the queue", () => {
@@ -29,5 +29,19 @@ describe("where the time of a call went", () => {
     const times = new CallTimes(clock, () => 0);
     clock.advance(1_500);
     expect(times).toMatchObject({ queueMs: 1_500, prefillMs: 0, decodeMs: 0, ttftMs: undefined });
+  });
+
+  test("a call stands in one phase; before its slot in the one that took most of the time", () => {
+    const clock = new SimClock();
+    let loadMs = 0;
+    const times = new CallTimes(clock, () => loadMs);
+    clock.advance(1_000);
+    expect(times.phase).toBe("queue");
+    loadMs = 600;
+    expect(times.phase).toBe("load");
+    times.granted();
+    expect(times.phase).toBe("prefill");
+    times.firstToken(clock.nowMs());
+    expect(times.phase).toBe("decode");
   });
 });

@@ -55,15 +55,27 @@ export class CallTimes {
     return this.#firstTokenAtMs === undefined ? undefined : this.#firstTokenAtMs - this.#startedAtMs;
   }
 
-  /** For people: `queue 1.2 s, load 0 s, prefill 3.4 s, decode 0 s`. */
+  /** Where the call stands or stood; before its slot, what it waited for most of the time. */
+  get phase(): "queue" | "load" | "prefill" | "decode" {
+    if (this.#firstTokenAtMs !== undefined) return "decode";
+    if (this.#grantedAtMs !== undefined) return "prefill";
+    return this.loadMs > this.queueMs ? "load" : "queue";
+  }
+
+  /** For people: `queue 1.2 s, load 0 ms, prefill 340 ms, decode 0 ms`. */
   describe(): string {
     const parts = { queue: this.queueMs, load: this.loadMs, prefill: this.prefillMs, decode: this.decodeMs };
     return Object.entries(parts)
-      .map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)} s`)
+      .map(([name, ms]) => `${name} ${inWords(ms)}`)
       .join(", ");
   }
 
   get #end(): number {
     return this.#endedAtMs ?? this.#clock.nowMs();
   }
+}
+
+/** A deadline may be shorter than a tenth of a second. */
+function inWords(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }

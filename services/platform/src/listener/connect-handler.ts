@@ -7,6 +7,7 @@ import http2, { type Http2ServerResponse, type ServerHttp2Stream } from "node:ht
 import {
   ConnectError,
   type ConnectRouter,
+  type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
@@ -15,7 +16,7 @@ import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/conn
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ByteBudget } from "../byte-budget.ts";
 import type { Clock } from "../clock.ts";
-import { formatGrpcTimeout, parseGrpcTimeoutMs } from "../deadline.ts";
+import { formatGrpcTimeout, readDeadlineMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
@@ -24,7 +25,7 @@ import { ACCEPTED_ENCODINGS } from "../request-message.ts";
 import { randomId } from "../rng.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { isGrpc, writeGrpc } from "./grpc-answer.ts";
-import { readPeer, setAbandon, setCallId, setPeer } from "./peer.ts";
+import { readPeer, setAbandon, setCallId, setPeer, setRefusal } from "./peer.ts";
 import { readBody } from "./request-body.ts";
 
 type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
@@ -86,7 +87,7 @@ async function serve(
   setPeer(values, readPeer(request.socket.remoteAddress, request.headers));
   const universal = toUniversalRequest(request, response, values);
   if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
-  clampTimeout(universal.header);
+  checkDeadline(universal.header, values);
   const hasOneMessage = handler.method.methodKind === "unary" || handler.method.methodKind === "server_streaming";
   const { clock, requestBodies: bodies, readMaxBytes: limitBytes } = options;
   const body = readBody(universal, { clock, bodies, limitBytes, hasOneMessage, callId });
@@ -135,13 +136,22 @@ function toUniversalRequest(
   }
 }
 
-/** `720H` is allowed by gRPC, and connect would end the call after 1 ms. */
-function clampTimeout(header: Headers): void {
-  const grpcMs = parseGrpcTimeoutMs(header.get(META.grpcTimeout) ?? "");
-  if (grpcMs !== undefined && grpcMs > LONGEST_CONNECT_TIMEOUT_MS)
-    header.set(META.grpcTimeout, formatGrpcTimeout(grpcMs));
-  const connectMs = Number(header.get(META.connectTimeoutMs) ?? "0");
-  if (connectMs > LONGEST_CONNECT_TIMEOUT_MS) header.set(META.connectTimeoutMs, String(LONGEST_CONNECT_TIMEOUT_MS));
+/**
+ * Reads the deadline as the relay does, before connect does: connect words its refusals otherwise, takes 0 for a deadline that
+ * nobody explains, and would end a call of `720H` after 1 ms. What is wrong is said by the error interceptor.
+ */
+function checkDeadline(header: Headers, values: ContextValues): void {
+  const isGrpcCall = header.get("content-type")?.startsWith("application/grpc") === true;
+  const key = isGrpcCall ? META.grpcTimeout : META.connectTimeoutMs;
+  try {
+    const givenMs = readDeadlineMs(header, key);
+    if (givenMs === undefined) return;
+    const clampedMs = Math.min(givenMs, LONGEST_CONNECT_TIMEOUT_MS);
+    if (clampedMs < givenMs) header.set(key, isGrpcCall ? formatGrpcTimeout(clampedMs) : String(clampedMs));
+  } catch (error) {
+    header.delete(key);
+    setRefusal(values, error);
+  }
 }
 
 /** Nothing here, in the words of the caller's protocol. */

@@ -8,7 +8,7 @@ import { toConnectError } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
 import { asRefusal } from "./connect-refusals.ts";
-import { callIdOf } from "./peer.ts";
+import { callIdOf, refusalOf } from "./peer.ts";
 
 export function createErrorInterceptor(log: Logger): Interceptor {
   return (next) => async (request) => {
@@ -22,6 +22,8 @@ export function createErrorInterceptor(log: Logger): Interceptor {
       return translated;
     };
     try {
+      const refusal = refusalOf(request.contextValues);
+      if (refusal !== undefined) throw refusal;
       const response = await next(request);
       if (callId !== "" && !response.header.has(META.call)) response.header.set(META.call, callId);
       return response.stream ? { ...response, message: translated(response.message, translate) } : response;

@@ -22,6 +22,8 @@ const callIdKey: ContextKey<string> = createContextKey("", { description: "id of
 
 const abandonKey: ContextKey<() => void> = createContextKey(() => undefined, { description: "cuts the call off" });
 
+const refusalKey: ContextKey<unknown> = createContextKey(undefined, { description: "why the call is refused unread" });
+
 const FORWARDED_HEADERS = new Set(["origin", "forwarded", "via", "x-real-ip"]);
 
 /** The peer of an HTTP request, for listeners and for the relay. */
@@ -61,6 +63,16 @@ export function abandonCall(values: ContextValues): void {
 /** For listeners. */
 export function setAbandon(values: ContextValues, abandon: () => void): ContextValues {
   return values.set(abandonKey, abandon);
+}
+
+/** For listeners: the call's headers are such that no handler may see it. */
+export function setRefusal(values: ContextValues, error: unknown): ContextValues {
+  return values.set(refusalKey, error);
+}
+
+/** What the call is refused with before any handler sees it; undefined for nearly all. */
+export function refusalOf(values: ContextValues): unknown {
+  return values.get(refusalKey);
 }
 
 function isForwarded(headers: IncomingHttpHeaders): boolean {

@@ -69,7 +69,7 @@ async function relayCall(
   const receivedMs = options.clock.nowMs();
   let body: RequestBody | undefined;
   try {
-    const timeoutMs = readDeadlineMs(headers);
+    const timeoutMs = readDeadlineMs(headers, META.grpcTimeout);
     body = await readRequest(stream, headers, { ...options, timeoutMs });
     const readingMs = options.clock.nowMs() - receivedMs;
     const leftMs = timeoutMs === undefined ? undefined : timeoutMs - readingMs;

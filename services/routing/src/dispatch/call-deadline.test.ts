@@ -33,9 +33,10 @@ describe("a call's deadline", () => {
     const { caller } = bench.start({ timeoutMs: 1_000 });
     bench.clock.advance(980);
     expect(caller.outcome).toBe("deadline_exceeded");
-    expect(caller.message).toBe(
-      "The deadline passed after 980 ms (980 ms of them without a node; no attempt made; no token came).",
+    expect(caller.message).toContain(
+      "The deadline passed after 980 ms (980 ms of them without a node; no attempt made; no token came). ",
     );
+    expect(caller.message).toContain("drain");
     expect(caller.trailers).toMatchObject({ "drover-queue-ms": "980" });
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
@@ -60,6 +61,19 @@ describe("a call's deadline", () => {
     expect(bench.transport.last.isCancelled).toBe(true);
     expect(caller.outcome).toBe("deadline_exceeded");
     expect(caller.message).toContain("the first token came after 200 ms");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("tells the whole call's time beside what the node says of its own attempt", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    bench.clock.advance(960);
+    bench.transport.last.fails("deadline_exceeded", "The deadline passed in the prefill.");
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(caller.message).toBe(
+      'The deadline passed after 960 ms (0 ms of them without a node; 1 attempt, the last on node "a"; no token came). ' +
+        'The deadline passed in the prefill. (node "a", attempt 1)',
+    );
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 

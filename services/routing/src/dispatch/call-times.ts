@@ -30,13 +30,19 @@ export function reportTrailers({ request, node, attempts, times }: CallReport, a
   };
 }
 
+/** Where a call stood when its deadline passed. */
+export interface LateCall {
+  readonly times: CallTimes;
+  readonly model: string;
+  readonly attempts: number;
+  /** Of the last attempt. */
+  readonly node: NodeView | undefined;
+  /** Why it waited, or what the node said; undefined while an attempt has said nothing. */
+  readonly reason: DroverError | undefined;
+}
+
 /** A passed deadline, saying where the time went. */
-export function deadlineError(
-  times: CallTimes,
-  model: string,
-  attempts: number,
-  node: NodeView | undefined,
-): DroverError {
+export function deadlineError({ times, model, attempts, node, reason }: LateCall): DroverError {
   const waited = `${Math.round(times.waitedMs)} ms of them without a node`;
   const tried =
     node === undefined
@@ -46,6 +52,7 @@ export function deadlineError(
     times.firstTokenMs === undefined
       ? "no token came"
       : `the first token came after ${Math.round(times.firstTokenMs)} ms`;
-  const message = `The deadline passed after ${Math.round(times.totalMs)} ms (${waited}; ${tried}; ${token}).`;
-  return new DroverError("deadline_exceeded", message, { facts: { model } });
+  const where = `The deadline passed after ${Math.round(times.totalMs)} ms (${waited}; ${tried}; ${token}).`;
+  const message = reason === undefined ? where : `${where} ${reason.message}`;
+  return new DroverError("deadline_exceeded", message, { facts: { ...reason?.facts, model } });
 }

@@ -62,6 +62,11 @@ export class CallWait {
     return undefined;
   }
 
+  /** The latest reason for waiting; undefined while it does not wait. */
+  get error(): DroverError | undefined {
+    return this.#current?.error;
+  }
+
   /** Harmless when it does not wait. */
   leave(): void {
     if (this.#current === undefined) return;

@@ -179,6 +179,8 @@ export class Call {
   }
 
   #retryOrFail(failure: DroverError, trailers: Metadata): void {
+    // A node knows only its own attempt.
+    if (failure.kind === "deadline_exceeded") return this.#fail(this.#late(failure), trailers);
     const isFree = this.#failedNodes.isLastFree;
     // Without a node to try there is nothing to spend budget or time on.
     if (!isFree && !hasNodeToTry(this.#choiceRequest())) return this.#fail(failure, trailers);
@@ -238,8 +240,13 @@ export class Call {
   }
 
   #passDeadline(): void {
-    const { made, lastNode } = this.#attempts;
-    this.#fail(deadlineError(this.#clock.times(), this.#request.profile.model, made, lastNode));
+    this.#fail(this.#late(this.#wait.error ?? this.#lastFailure));
+  }
+
+  #late(reason: DroverError | undefined): DroverError {
+    const { made: attempts, lastNode: node } = this.#attempts;
+    const { model } = this.#request.profile;
+    return deadlineError({ times: this.#clock.times(), model, attempts, node, reason });
   }
 
   /** Runs a step; an error that no one expected ends this call alone, as INTERNAL with its id. */

@@ -25,6 +25,11 @@ export function formatGrpcTimeout(remainingMs: number): string {
 /** Which header carries the deadline: a protocol has one, and does not know the other's. */
 export type DeadlineKey = typeof META.grpcTimeout | typeof META.connectTimeoutMs;
 
+/** For a call that is known by its content type: of gRPC and gRPC-Web, or of Connect. */
+export function deadlineKeyOf(header: Headers): DeadlineKey {
+  return header.get("content-type")?.startsWith("application/grpc") === true ? META.grpcTimeout : META.connectTimeoutMs;
+}
+
 /**
  * The caller's deadline in milliseconds from now; undefined without one. Throws a DroverError when it has passed, or is too near
  * for any answer to arrive before it. A malformed value is refused, and so is a header that came twice (Node joins the two by a

@@ -16,7 +16,7 @@ import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/conn
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ByteBudget } from "../byte-budget.ts";
 import type { Clock } from "../clock.ts";
-import { formatGrpcTimeout, readDeadlineMs } from "../deadline.ts";
+import { deadlineKeyOf, formatGrpcTimeout, readDeadlineMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
@@ -141,13 +141,13 @@ function toUniversalRequest(
  * nobody explains, and would end a call of `720H` after 1 ms. What is wrong is said by the error interceptor.
  */
 function checkDeadline(header: Headers, values: ContextValues): void {
-  const isGrpcCall = header.get("content-type")?.startsWith("application/grpc") === true;
-  const key = isGrpcCall ? META.grpcTimeout : META.connectTimeoutMs;
+  const key = deadlineKeyOf(header);
   try {
     const givenMs = readDeadlineMs(header, key);
     if (givenMs === undefined) return;
     const clampedMs = Math.min(givenMs, LONGEST_CONNECT_TIMEOUT_MS);
-    if (clampedMs < givenMs) header.set(key, isGrpcCall ? formatGrpcTimeout(clampedMs) : String(clampedMs));
+    if (clampedMs < givenMs)
+      header.set(key, key === META.grpcTimeout ? formatGrpcTimeout(clampedMs) : String(clampedMs));
   } catch (error) {
     header.delete(key);
     setRefusal(values, error);

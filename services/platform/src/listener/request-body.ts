@@ -5,7 +5,7 @@
 import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import type { ByteBudget } from "../byte-budget.ts";
 import type { Clock } from "../clock.ts";
-import { readDeadlineMs } from "../deadline.ts";
+import { deadlineKeyOf, readDeadlineMs } from "../deadline.ts";
 import { DroverError } from "../drover-error.ts";
 import { GrowingBody } from "../growing-body.ts";
 import { toConnectError } from "../grpc-status.ts";
@@ -232,11 +232,7 @@ async function* worded(read: () => AsyncIterable<Uint8Array>, callId: string): A
   }
 }
 
-/** Connect refuses a malformed timeout itself, before it reads. */
+/** The listener has taken a malformed one away. */
 function timeoutOf({ header }: UniversalServerRequest): number | undefined {
-  try {
-    return readDeadlineMs(header);
-  } catch {
-    return undefined;
-  }
+  return readDeadlineMs(header, deadlineKeyOf(header));
 }

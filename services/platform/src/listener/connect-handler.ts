@@ -165,8 +165,8 @@ export function answerUnknownPath(request: NodeServerRequest, response: NodeResp
   const error = new DroverError("not_implemented", `This Drover has no method ${method}.`);
   const type = contentType.startsWith("application/grpc-web") ? contentType : "application/grpc";
   const fields = { "content-type": type, ...toGrpcTrailers(error) };
-  if ("stream" in response) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });
-  else response.writeHead(200, fields).end();
+  if (!("stream" in response)) response.writeHead(200, fields).end();
+  else if (!response.stream.destroyed) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });
 }
 
 /** A short text and the end; the request's body is not read. */

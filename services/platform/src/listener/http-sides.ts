@@ -75,7 +75,11 @@ export function createHttp2(handler: NodeHandler, { limits, relay: route, log, c
   const compat = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
     request.on("error", ignore);
     response.on("error", ignore);
-    handler(request, response);
+    // A stream that is reset in the same breath (rapid reset, CVE-2023-44487) costs a look then, and none of connect's work.
+    setImmediate(() => {
+      const { stream } = request;
+      if (!stream.destroyed && !stream.aborted) guarded(stream, log, () => handler(request, response));
+    });
   });
   const h2 = http2.createServer({
     settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
@@ -89,16 +93,32 @@ export function createHttp2(handler: NodeHandler, { limits, relay: route, log, c
   h2.on("stream", (stream, headers, flags, rawHeaders) => {
     stream.on("error", ignore);
     unread.watch(stream);
-    try {
+    // Node enforces the setting only on peers that have acknowledged it, and none must.
+    if (headerBytes(rawHeaders) > limits.maxHeaderBytes) return stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    guarded(stream, log, () => {
       const relay = route?.(headers);
       if (relay === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);
       else relay(stream, headers, flags, rawHeaders);
-    } catch (error) {
-      log.error({ err: error, path: headers[":path"] }, "a stream's handler failed");
-      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
-    }
+    });
   });
   return h2;
+}
+
+/** Whatever a handler throws ends its stream and nothing else. */
+function guarded(stream: ServerHttp2Stream, log: Logger, serve: () => void): void {
+  try {
+    serve();
+  } catch (error) {
+    log.error({ err: error }, "a stream's handler failed");
+    stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
+/** As HTTP/2 counts them for SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, 6.5.2): 32 for each field beside name and value. */
+function headerBytes(rawHeaders: readonly string[]): number {
+  let bytes = rawHeaders.length * 16;
+  for (const text of rawHeaders) bytes += text.length;
+  return bytes;
 }
 
 function ignore(): void {

@@ -2,7 +2,7 @@
  * The bounds of a listener, each with its reason. Tests inject smaller ones; programs use these. What one request may be, and
  * how slowly it may come, stands in `request-message.ts`, because the relay shares it.
  *
- * Against the rest Node's own HTTP/2 (nghttp2 1.70) holds, and `hostile-peers.test.ts` proves it on this listener:
+ * Against the rest Node's own HTTP/2 (nghttp2 1.70) holds, and `e2e/system/hostile.test.ts` proves it on this listener:
  * - more than 8 CONTINUATION frames for one header block end the session (CVE-2024-28182; `max_continuations`);
  * - more than 1,000 empty DATA frames that do not end a stream do (CVE-2019-9518; `maxSessionInvalidFrames`);
  * - more than 1,000 answers to PING and SETTINGS that the peer does not read do (CVE-2019-9512, 9515; `max_outbound_ack`);
@@ -22,14 +22,14 @@ export interface ListenerLimits {
   /** MB. Node's default of 10 ends the whole session with ENHANCE_YOUR_CALM at about 600 stalled streams. */
   readonly maxSessionMemoryMb: number;
   /**
-   * Resets that one session may send at once, and per second after that (rapid reset, CVE-2023-44487). Node's 1000 and 33 end
-   * all calls of a busy canceller.
+   * Resets that one session may send at once, and per second after that (rapid reset, CVE-2023-44487): what 4,000 calls a second
+   * of which a fifth is cancelled need. Node's 1000 and 33 end all calls of a busy canceller.
    */
   readonly streamResetBurst: number;
   readonly streamResetRate: number;
   /** Header fields of one request; Node's own default, stated because more ends the session. */
   readonly maxHeaderPairs: number;
-  /** Bytes of one request's header, told to callers and enforced; what gRPC's C library sends at most is 8 KiB. */
+  /** Bytes of one request's header, told to callers and enforced; more than Node's own client can send. */
   readonly maxHeaderBytes: number;
   /** One message, also after inflating: images of a chat fit. */
   readonly readMaxBytes: number;
@@ -51,7 +51,7 @@ export const LISTENER_LIMITS: ListenerLimits = {
   sniffTimeoutMs: 10_000,
   maxConcurrentStreams: 1000,
   maxSessionMemoryMb: 1000,
-  streamResetBurst: 10_000,
+  streamResetBurst: 2_000,
   streamResetRate: 1000,
   maxHeaderPairs: 128,
   maxHeaderBytes: 64 * 1024,

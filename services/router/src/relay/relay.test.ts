@@ -40,7 +40,7 @@ beforeEach(async () => {
   bodies = new ByteBudget(1 << 20);
   lines = [];
   streams = [];
-  const log = createLogger({ name: "test", destination: { write: (line) => lines.push(line) } });
+  const log = createLogger({ name: "test", level: "debug", destination: { write: (line) => lines.push(line) } });
   const relay = createRelay({ clock: bench.clock, dispatcher: bench.dispatcher, bodies, log, maxWaitMs: 1_000 });
   server = http2.createServer();
   server.on("session", (session) => session.on("error", () => undefined));

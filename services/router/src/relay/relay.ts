@@ -115,7 +115,10 @@ function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): Mess
 /** The call never reached dispatch, so its line is written here. */
 function refuse(caller: Http2Caller, id: string, error: unknown, log: Logger): void {
   const known = error instanceof DroverError ? error : unexpected(error, id, log);
-  log.info({ call: id, status: known.ending.code, reason: known.kind, message: known.message }, "call refused");
+  const facts = { call: id, status: known.ending.code, reason: known.kind, message: known.message };
+  // A peer that opens streams and resets them may not fill the log.
+  if (known.kind === "cancelled") log.debug(facts, "call refused");
+  else log.info(facts, "call refused");
   caller.end({ error: known, trailers: { [META.call]: id } });
 }
 

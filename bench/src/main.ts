@@ -7,10 +7,16 @@ import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
 import { benchRelay } from "./relay/relay-bench.ts";
 
-const BENCHES: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<readonly Figure[]> }>> = {
+interface Bench {
+  readonly about: string;
+  /** What takes minutes yields each figure when it is known. */
+  readonly run: () => Promise<readonly Figure[]> | AsyncIterable<Figure>;
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
   cancel: { about: "from a caller's leaving to Ollama's closed socket", run: benchCancel },
   pick: { about: "time to choose a node, by size of the fleet", run: benchPick },
-  relay: { about: "the router against a bare relay and a direct call: CPU and added time", run: benchRelay },
+  relay: { about: "the router against nginx, a bare relay and a direct call; nodes that die or hang", run: benchRelay },
 };
 
 const name = process.argv[2] ?? "";
@@ -21,5 +27,5 @@ if (bench === undefined) {
   process.exitCode = name === "" || name === "--help" ? 0 : 2;
 } else {
   const isJson = process.argv.includes("--json");
-  for (const figure of await bench.run()) printFigure(figure, isJson);
+  for await (const figure of await bench.run()) printFigure(figure, isJson);
 }

@@ -11,10 +11,11 @@ import { fileURLToPath } from "node:url";
 export interface Program {
   readonly address: string;
   readonly pid: number;
+  /** Ends it as `kill -9` does. */
   stop(): void;
 }
 
-const READY_TIMEOUT_MS = 15_000;
+const READY_TIMEOUT_MS = 60_000;
 
 /** A program of ours: tells `{type: "ready", address}` and ends when this process does. */
 export function startProgram(url: URL, args: readonly string[]): Promise<Program> {

@@ -34,7 +34,7 @@ function response(init: MessageInitShape<typeof ChatResponseSchema>): Buffer {
   return frame(toBinary(ChatResponseSchema, create(ChatResponseSchema, init)));
 }
 
-function frame(message: Uint8Array): Buffer {
+export function frame(message: Uint8Array): Buffer {
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
   return Buffer.concat([prefix, message]);

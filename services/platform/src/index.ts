@@ -88,6 +88,7 @@ export {
   silentLogger,
 } from "./log.ts";
 export { prettyLine } from "./log-pretty.ts";
+export { loggedMessage } from "./logged-message.ts";
 export {
   META,
   type Metadata,

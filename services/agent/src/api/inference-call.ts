@@ -53,6 +53,9 @@ export interface CallPlan {
 /** Without a limit of the caller's a place in the queue is kept this long: whoever waits longer is no longer there. */
 const LONGEST_WAIT_MS = 30 * 60_000;
 
+/** A queue or a load of which nothing is learned moves in seconds. */
+const WAIT_RETRY_MS = 1_000;
+
 /** A node that drains is back in seconds or not at all; callers should not ask it again at once. */
 const DRAINING_RETRY_MS = 5_000;
 
@@ -64,6 +67,7 @@ export class InferenceCall {
   /** Model and node, for messages. */
   readonly name: string;
   readonly #context: HandlerContext;
+  #isEntered = false;
   #isEnded = false;
 
   constructor(deps: InferenceDeps, context: HandlerContext, subject: CallSubject) {
@@ -100,6 +104,7 @@ export class InferenceCall {
         longestWaitMs: Math.min(this.scope.leftMs, this.identity.maxWaitMs ?? LONGEST_WAIT_MS),
       });
       this.#holdPlace(entry);
+      this.#isEntered = true;
       return entry;
     } finally {
       // In the same turn in which the queue counts it, or when it never will.
@@ -114,7 +119,11 @@ export class InferenceCall {
     this.scope.close();
     this.#setTrailers(error === undefined);
     // A caller that left without a word ends the generator without an error.
-    this.#log(this.reasonOf(error));
+    const reason = this.reasonOf(error);
+    this.#log(reason);
+    // It was in our list, and Ollama has it no more: routers should know before the next reading.
+    const isModelGone = reason instanceof DroverError && reason.kind === "node_lacks_model";
+    if (isModelGone && this.#isEntered) void this.deps.directory.read();
   }
 
   /** Ends a call whose caller does not read, and with it a write that hangs; its trailers would not arrive. */
@@ -157,10 +166,10 @@ export class InferenceCall {
 
   #waitExceeded(waitMs: number, stage: EntryStage): DroverError {
     const { name } = this.deps.node;
-    const message = `The call waited ${waitMs / 1000} s for model "${this.subject.model}" on node "${name}": ${this.scope.times.describe()}.`;
+    const message = `The call waited ${waitMs / 1000} s for model "${this.subject.model}" on node "${name}": ${this.scope.times.describe()}. Try again later, or allow more with drover-max-wait-ms.`;
     const facts = { model: this.subject.model, node: name };
     const expectedMs = stage.kind === "queued" ? stage.expectedMs : undefined;
-    return new DroverError("wait_exceeded", message, expectedMs ? { facts, retryAfterMs: expectedMs } : { facts });
+    return new DroverError("wait_exceeded", message, { facts, retryAfterMs: expectedMs || WAIT_RETRY_MS });
   }
 
   #checkNode(): void {

@@ -25,8 +25,25 @@ describe("the error of a call in the log", () => {
     } catch (error) {
       logged = loggedError(error);
     }
-    expect(logged).toMatchObject({ status: "STREAM_BROKEN", message: expect.stringContaining("after 1 chunks") });
+    expect(logged).toMatchObject({ status: "STREAM_BROKEN", message: expect.stringContaining("after 1 chunk.") });
     expect(JSON.stringify(logged)).not.toContain("hunter2");
+  });
+
+  test.each([
+    ["a longer prompt than the context", 400, `exceeds the available context size: ${SAID}`],
+    ["a capability that lacks", 400, `"x" does not support tools: ${SAID}`],
+    ["a tool call that does not parse", 500, `error parsing tool call: raw='${SAID}'`],
+    ["a format that holds the words of another failure", 500, `invalid format: "out of memory ${SAID}"`],
+    ["a request that holds the words of a crash", 400, `json: unexpected EOF: connection reset ${SAID}`],
+  ])("does not repeat them for %s", (_, status, text) => {
+    const logged = loggedError(classifyOllamaFailure({ node: "n", model: "m", status, text, isEmbed: false }));
+    expect(JSON.stringify(logged)).not.toContain("hunter2");
+  });
+
+  test("repeats them for a failed load, which has no prompt", () => {
+    const text = "llama runner process has terminated: exit status 2";
+    const logged = loggedError(classifyOllamaFailure({ node: "n", model: "m", status: 500, text, isEmbed: false }));
+    expect(logged).toMatchObject({ status: "LOAD_FAILED", message: expect.stringContaining("exit status 2") });
   });
 
   test("has no cause for a malformed request, and has it for a failure of the node", () => {

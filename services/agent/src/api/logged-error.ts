@@ -1,14 +1,11 @@
-/** How the failure of a call reads in the log: never with what its caller said, which Ollama quotes when it refuses a request. */
-import { DroverError, type EndingKind, reasonOf } from "@drover/platform";
+/** How the failure of a call reads in the log: never with what its caller said. */
+import { DroverError, type EndingKind, loggedMessage, reasonOf } from "@drover/platform";
 
 export interface LoggedError {
   readonly status: string;
   readonly message: string;
   readonly cause: string | undefined;
 }
-
-/** Errors whose words may be Ollama's answer to what the caller said. Callers get them; the log gets our own words. */
-const QUOTING: ReadonlySet<EndingKind> = new Set(["request_rejected", "malformed_request", "stream_broken"]);
 
 /** Refusals have no cause to look for on the node. */
 const CALLERS_FAULT: ReadonlySet<EndingKind> = new Set(["request_rejected", "malformed_request"]);
@@ -19,7 +16,7 @@ export function loggedError(error: unknown): LoggedError {
   if (!(error instanceof DroverError)) return { status: "INTERNAL", message, cause };
   return {
     status: reasonOf(error.kind),
-    message: QUOTING.has(error.kind) ? message.replace(/ Ollama: [\s\S]*$/, "") : message,
+    message: loggedMessage(error),
     cause: CALLERS_FAULT.has(error.kind) ? undefined : cause,
   };
 }

@@ -72,12 +72,12 @@ describe("Ollama's failures", () => {
 
   test("keeps Ollama's words for a refused request out of the log", () => {
     const error = classify(400, "json: cannot unmarshal string My password is hunter2");
-    expect([error.kind, error.cause]).toEqual(["request_rejected", undefined]);
+    expect([error.kind, String(error.cause)]).toEqual(["request_rejected", "Error: Ollama answered 400"]);
     expect(error.message).toContain("hunter2");
   });
 
   test("tells no addresses to callers, and keeps them for the log", () => {
-    const error = classify(500, 'strange: Post "http://127.0.0.1:41234/x": from 10.0.0.7:80');
+    const error = classify(500, 'failed to load model: Post "http://127.0.0.1:41234/x": from 10.0.0.7:80');
     expect(error.message).not.toMatch(/\d+\.\d+\.\d+\.\d+/);
     expect(String(error.cause)).toContain("127.0.0.1:41234");
   });

@@ -25,6 +25,8 @@ export interface OllamaFailure extends OllamaErrorContext {
 
 /** First match wins. Sources: llm/status.go, server/sched.go, server/routes.go, llm/server.go of Ollama 0.24 and 0.33. */
 const KIND_BY_TEXT: readonly (readonly [RegExp, EndingKind])[] = [
+  // First, because they quote the request, which may hold any other words of this table.
+  [/^(option ".*" must be of type|invalid format|invalid JSON schema)/i, "request_rejected"],
   [
     /requires more system memory|out[- ]of[- ]memory|failed to allocate|cudaMalloc failed|insufficient memory|cuda error.*alloc/i,
     "out_of_memory",
@@ -54,6 +56,17 @@ const KIND_BY_TEXT: readonly (readonly [RegExp, EndingKind])[] = [
 /** What a 400 of /api/embed looks like when it is the caller's fault; all else there is a failure of the runner. */
 const EMBED_REQUEST_TEXT = /invalid|required|missing|unmarshal|cannot|unexpected|looking for|dimensions/i;
 
+/**
+ * Where Ollama's words may go to the log. Elsewhere they may hold what was said: refusals quote the request, and a 500 for a
+ * tool call that does not parse quotes the model.
+ */
+const WITHOUT_QUOTES: ReadonlySet<EndingKind> = new Set([
+  "load_failed",
+  "out_of_memory",
+  "runner_crashed",
+  "ollama_busy",
+]);
+
 /** Turns an answer of Ollama that is not a success into the error that the caller sees. */
 export function classifyOllamaFailure(failure: OllamaFailure): DroverError {
   const words = unwrapErrorText(failure.text);
@@ -61,8 +74,9 @@ export function classifyOllamaFailure(failure: OllamaFailure): DroverError {
   const message = describe(kind, failure, words);
   return new DroverError(kind, message, {
     facts: { model: failure.model, node: failure.node },
-    // Causes go to logs, and a refusal may quote the request.
-    ...(kind === "request_rejected" ? {} : { cause: new Error(`Ollama answered ${failure.status}: ${words}`) }),
+    cause: new Error(
+      `Ollama answered ${failure.status}${failure.status !== 400 && WITHOUT_QUOTES.has(kind) ? `: ${words}` : ""}`,
+    ),
     ...(kind === "ollama_busy" ? { retryAfterMs: 1_000 } : {}),
   });
 }

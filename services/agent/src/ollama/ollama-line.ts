@@ -40,6 +40,7 @@ export function createLineReader(context: OllamaErrorContext): LineReader {
   let repeats = 0;
 
   const facts = (): Record<string, string> => ({ model, node, chunks: String(chunks) });
+  const soFar = (): string => `${chunks} chunk${chunks === 1 ? "" : "s"}`;
 
   const count = (object: JsonObject): void => {
     chunks++;
@@ -62,7 +63,7 @@ export function createLineReader(context: OllamaErrorContext): LineReader {
   const inStream = (text: string): DroverError => {
     const failure = classifyOllamaFailure({ model, node, status: 500, text, isEmbed: false });
     if (chunks === 0 || failure.kind === "runner_crashed" || failure.kind === "token_repeat") return failure;
-    const message = `The answer of model "${model}" broke on node "${node}" after ${chunks} chunks. ${failure.message}`;
+    const message = `The answer of model "${model}" broke on node "${node}" after ${soFar()}. ${failure.message}`;
     return new DroverError("stream_broken", message, { facts: facts(), cause: failure.cause });
   };
 
@@ -91,15 +92,15 @@ export function createLineReader(context: OllamaErrorContext): LineReader {
         const message = `Ollama on node "${node}" ended the answer of model "${model}" because it repeats one token. Raise repeat_penalty or temperature.`;
         return new DroverError("token_repeat", message, { facts: facts() });
       }
-      const message = `Ollama on node "${node}" ended the answer of model "${model}" after ${chunks} chunks without finishing it.`;
+      const message = `Ollama on node "${node}" ended the answer of model "${model}" after ${soFar()} without finishing it.`;
       return new DroverError("output_incomplete", message, { facts: facts() });
     },
     broken: (cause) => {
-      const message = `The connection to Ollama on node "${node}" broke after ${chunks} chunks of model "${model}".`;
+      const message = `The connection to Ollama on node "${node}" broke after ${soFar()} of model "${model}".`;
       return new DroverError("stream_broken", message, { facts: facts(), cause });
     },
     stalled: (silentMs) => {
-      const message = `The answer of model "${model}" stalled on node "${node}": nothing for ${silentMs / 1000} s after ${chunks} chunks.`;
+      const message = `The answer of model "${model}" stalled on node "${node}": nothing for ${silentMs / 1000} s after ${soFar()}.`;
       return new DroverError("stream_stalled", message, { facts: facts() });
     },
     unreadable,

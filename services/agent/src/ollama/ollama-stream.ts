@@ -159,7 +159,7 @@ export class OllamaStream {
   #firstTokenTimeout(): void {
     const { model, node } = this.#request;
     const waited = `${this.#limits.firstTokenTimeoutMs / 1000} s`;
-    const message = `No token of model "${model}" came from Ollama on node "${node}" within ${waited}.`;
+    const message = `No token of model "${model}" came from Ollama on node "${node}" within ${waited}. Ollama's log may say why; for longer prompts raise the agent's --first-token-timeout.`;
     this.#giveUp(new DroverError("first_token_timeout", message, { facts: { model, node } }));
   }
 

@@ -2,7 +2,16 @@
  * What the end of an attempt means: success, or a failure with its kind. Knows gRPC's trailers and Drover's reasons, but
  * not what is done about them.
  */
-import { DroverError, droverErrorFromGrpc, type Metadata, readGrpcStatus } from "@drover/platform";
+
+import { Code } from "@connectrpc/connect";
+import {
+  DroverError,
+  droverErrorFromGrpc,
+  type EndingKind,
+  loggedMessage,
+  type Metadata,
+  readGrpcStatus,
+} from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { AttemptEnd } from "../transport/attempt.ts";
 import { kindOfCode } from "../transport/transport-error.ts";
@@ -66,18 +75,33 @@ export function attemptFailure(error: DroverError, node: NodeView, attempt: numb
   });
 }
 
+/** What an agent already tells as an end after the first token. */
+const BROKEN_IN_MIDSTREAM: ReadonlySet<EndingKind> = new Set(["stream_broken", "stream_stalled", "output_incomplete"]);
+
 /** After the commit the caller holds a part of the answer: whatever broke, it must not look like a clean end. */
 export function brokenAfterCommit(failure: DroverError, outputs: number): DroverError {
-  const message = `The answer broke off after ${outputs} message${outputs === 1 ? "" : "s"}: ${failure.message}`;
-  const isTransport = failure.ending.blame === "node" && failure.kind !== "output_incomplete";
+  const after = `${outputs} message${outputs === 1 ? "" : "s"}`;
+  const advice = failure.ending.code === Code.Unavailable ? ", ask again" : "";
+  const message = `The answer broke off after ${after}${advice}: ${failure.message}`;
+  const isTransport = failure.ending.blame === "node" && !BROKEN_IN_MIDSTREAM.has(failure.kind);
   return new DroverError(isTransport ? "stream_broken" : failure.kind, message, {
     facts: { ...failure.facts, messages: String(outputs) },
     cause: failure.cause ?? failure,
   });
 }
 
-/** For log lines: the kind and words, and the cause that callers never see. */
+/** When to try again where nothing better is known: what is away comes back in seconds, or another node is found. */
+const RETRY_AFTER_MS = 1_000;
+
+/** The error that ends a call before its first token: where a wait helps, it says for how long. */
+export function withRetryHint(error: DroverError | undefined): DroverError | undefined {
+  if (error?.ending.code !== Code.Unavailable || error.retryAfterMs !== undefined) return error;
+  const { kind, message, facts, cause } = error;
+  return new DroverError(kind, message, { facts, cause, retryAfterMs: RETRY_AFTER_MS });
+}
+
+/** For log lines: the kind, our own words, and the cause that callers never see. */
 export function describeFailure(failure: DroverError): Record<string, unknown> {
   const cause = failure.cause instanceof Error ? failure.cause.message : undefined;
-  return { reason: failure.kind, message: failure.message, ...(cause === undefined ? {} : { cause }) };
+  return { reason: failure.kind, message: loggedMessage(failure), ...(cause === undefined ? {} : { cause }) };
 }

@@ -15,7 +15,7 @@ describe("an attempt that breaks after its first token", () => {
     bench.transport.last.breaks();
     expect(started.caller.outcome).toBe("stream_broken");
     expect(started.caller.message).toBe(
-      'The answer broke off after 2 messages: The connection to the node was lost. (node "a", attempt 1)',
+      'The answer broke off after 2 messages, ask again: The connection to the node was lost. (node "a", attempt 1)',
     );
     expect(started.caller.endings[0]?.error?.facts).toMatchObject({ messages: "2", node: "a" });
     expect(bench.transport.attempts.length).toBe(1);
@@ -36,7 +36,7 @@ describe("an attempt that breaks after its first token", () => {
     bench.transport.last.progress();
     bench.transport.last.chunk();
     bench.transport.last.breaks();
-    expect(caller.message).toContain("after 1 message:");
+    expect(caller.message).toContain("after 1 message,");
   });
 
   it("is DATA_LOSS when the node ends OK without `done`", () => {

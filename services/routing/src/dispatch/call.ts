@@ -8,7 +8,14 @@ import { DroverError, type Metadata, type Timer } from "@drover/platform";
 import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { withoutProgress } from "../transport/frame-scanner.ts";
-import { attemptFailure, brokenAfterCommit, describeFailure, notOneMessage, readAnswer } from "./attempt-outcome.ts";
+import {
+  attemptFailure,
+  brokenAfterCommit,
+  describeFailure,
+  notOneMessage,
+  readAnswer,
+  withRetryHint,
+} from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
@@ -218,10 +225,11 @@ export class Call {
   }
 
   /** The one way out. Afterwards nothing of the call is left anywhere. */
-  #finish(error: DroverError | undefined, agentTrailers: Metadata, isCallerThere: boolean): void {
+  #finish(failure: DroverError | undefined, agentTrailers: Metadata, isCallerThere: boolean): void {
     if (this.#state.kind === "ended") return;
     this.#wait.leave();
     const state = this.#state;
+    const error = state.kind === "committed" ? failure : withRetryHint(failure);
     this.#state = { kind: "ended" };
     this.#deadline?.cancel();
     this.#stalled.moved();

@@ -40,6 +40,15 @@ describe("the log of a call", () => {
     expect(lines.at(-1)).toMatchObject({ reason: "node_unreachable", status: 14, cause: "ECONNRESET 10.0.0.7" });
   });
 
+  it("does not repeat Ollama's words about what the caller said", () => {
+    const { bench, lines } = loggedBench();
+    const { caller } = bench.start();
+    bench.transport.last.fails("request_rejected", 'Ollama on node "a" refuses it. Ollama: hunter2');
+    expect(caller.message).toContain("hunter2");
+    expect(lines.at(-1)).toMatchObject({ reason: "request_rejected", message: 'Ollama on node "a" refuses it.' });
+    expect(JSON.stringify(lines)).not.toContain("hunter2");
+  });
+
   it("tells a call that its caller left", () => {
     const { bench, lines } = loggedBench();
     bench.start().call.cancel();

@@ -58,17 +58,25 @@ async function* answers<Desc extends Output>(
   };
   context.signal.addEventListener("abort", leave, { once: true });
   if (context.signal.aborted) leave();
+  let isWhole = false;
   try {
     for (let message = await caller.next(); message !== undefined; message = await caller.next()) {
       call.drained();
       yield message;
     }
+    isWhole = true;
   } finally {
     context.signal.removeEventListener("abort", leave);
     // Connect stops reading when its caller leaves; harmless after the end.
     call.cancel();
-    for (const [key, value] of Object.entries(caller.trailers)) context.responseTrailer.set(key, String(value));
+    setTrailers(context, caller.trailers);
+    // An error carries it already, and connect would send both.
+    if (!isWhole) context.responseTrailer.delete(META.call);
   }
+}
+
+function setTrailers({ responseTrailer }: HandlerContext, trailers: Metadata): void {
+  for (const [key, value] of Object.entries(trailers)) if (value !== undefined) responseTrailer.set(key, String(value));
 }
 
 function toRequest({ bodies, maxWaitMs }: InferenceServiceOptions, served: ServedCall<Output>) {

@@ -1,5 +1,7 @@
-/** README's tables say what the programs say: every flag of --help stands there with its default, and no other. */
+/** README's tables say what the programs say: every flag of --help and every way in which a call can end, and no other. */
 import { readFileSync } from "node:fs";
+import { type Blame, type Elsewhere, ENDINGS, type EndingKind, reasonOf } from "@drover/platform";
+import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { runDrover } from "../src/drover-process.ts";
 
@@ -29,5 +31,39 @@ describe("README's tables of flags", () => {
     const { stdout, code } = await runDrover(program, ["--help"]);
     expect(code).toBe(0);
     expect(flagsOfTables(...headings).sort()).toEqual(flagsOfHelp(stdout).sort());
+  });
+});
+
+const ELSEWHERE: Readonly<Record<Elsewhere, string>> = {
+  free: "yes",
+  charged: "yes, within the budget",
+  once: "once, within the budget",
+  suited: "nodes that have it",
+  never: "no",
+};
+const BLAME: Readonly<Record<Blame, string>> = {
+  nobody: "nobody",
+  node: "the node",
+  "node-and-model": "the model there",
+};
+
+describe("README's table of endings", () => {
+  it("has status, reason, retry and blame of every kind, and no other", () => {
+    const table = readme.slice(readme.indexOf("| what happened | status | reason |")).split("\n\n")[0] ?? "";
+    const rows = table
+      .split("\n")
+      .slice(2)
+      .map((line) =>
+        line
+          .split("|")
+          .slice(2, -1)
+          .map((cell) => cell.trim()),
+      );
+    const kinds = Object.keys(ENDINGS) as EndingKind[];
+    const expected = kinds.map((kind) => {
+      const { code, elsewhere, blame } = ENDINGS[kind];
+      return [status[code], `\`${reasonOf(kind)}\``, ELSEWHERE[elsewhere], BLAME[blame]];
+    });
+    expect(rows.sort()).toEqual(expected.sort());
   });
 });

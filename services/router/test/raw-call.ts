@@ -42,7 +42,8 @@ export async function rawCall(
   body: Uint8Array,
   headers: OutgoingHttpHeaders = {},
 ): Promise<RawAnswer> {
-  const session = http2.connect(`http://${address}`);
+  // By default Node gives up a session whose own unsent bytes are over 10 MB.
+  const session = http2.connect(`http://${address}`, { maxSessionMemory: 1_000 });
   session.on("error", () => undefined);
   try {
     return await rawCallOn(session, { method, body, headers });

@@ -90,6 +90,30 @@ describe("an agent that learns", () => {
     expect((await operator.getStatus({})).load).toMatchObject({ active: 0, queued: 0 });
   });
 
+  test("does not wait for a prefill that an Ollama since 0.30 has stopped", { timeout: 20_000 }, async () => {
+    const newer = await createSimOllama({ models: ["chat"], version: "0.30.1", doesPrefillOutliveCancel: false });
+    const beside = await startDrover("agent", ["--ollama", newer.url]);
+    try {
+      const clients = clientsOf(beside.address);
+      const leave = new AbortController();
+      const prompt = promptOf(30_000);
+      const left = clients.inference.generate({ model: "chat", prompt }, { signal: leave.signal });
+      const ended = left[Symbol.asyncIterator]()
+        .next()
+        .catch(() => undefined);
+      await vi.waitFor(() => expect(newer.requests().some(({ phase }) => phase === "prefill")).toBe(true), 10_000);
+      leave.abort();
+      await ended;
+      await vi.waitFor(
+        async () => expect((await clients.operator.getStatus({})).load).toMatchObject({ active: 0 }),
+        2_000,
+      );
+    } finally {
+      await beside.stop();
+      await newer.close();
+    }
+  });
+
   test("refuses at once what would wait longer than it can, and says when to come back", async () => {
     ollama.setFaults([{ kind: "slow-first-token", delayMs: 1_500, times: 3 }]);
     for (let i = 0; i < 3; i++) expect(await generate(promptOf(5))).toBe("OK");

@@ -21,6 +21,7 @@ import { LoadedModels } from "./models/loaded-models.ts";
 import { ModelDirectory } from "./models/model-directory.ts";
 import { OllamaWatch } from "./models/ollama-watch.ts";
 import { OllamaClient } from "./ollama/ollama-client.ts";
+import { doesPrefillOutliveCancel } from "./ollama/ollama-version.ts";
 import { AdmissionQueue } from "./queue/admission-queue.ts";
 import { createRunnerLoader } from "./queue/runner-loader.ts";
 import { AttachedRouters } from "./status/attached-routers.ts";
@@ -110,7 +111,12 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
   const load = createRunnerLoader({ client, clock, log, node: settings.name, loadedModels });
   const queue = new AdmissionQueue(
     { node: settings.name, slots: settings.slots, queueLimit: settings.queueLimit, queueBytesLimit: QUEUE_BYTES },
-    { clock, load, onChange: () => changes.mark("load") },
+    {
+      clock,
+      load,
+      doesPrefillOutliveCancel: () => doesPrefillOutliveCancel(condition.ollamaVersion),
+      onChange: () => changes.mark("load"),
+    },
   );
   const watch = new OllamaWatch({
     client,

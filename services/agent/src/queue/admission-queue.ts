@@ -26,6 +26,8 @@ export interface AdmissionOptions {
 export interface AdmissionDeps {
   readonly clock: Clock;
   readonly load: LoadJobsDeps["load"];
+  /** See SlotsDeps. Default: it does. */
+  readonly doesPrefillOutliveCancel?: () => boolean;
   /** Called when anything that `snapshot` shows may have changed. */
   readonly onChange: () => void;
 }
@@ -56,6 +58,7 @@ export class AdmissionQueue {
     this.#runners = new RunnerTable(options.slots);
     this.#slots = new Slots({
       clock: deps.clock,
+      doesPrefillOutliveCancel: deps.doesPrefillOutliveCancel ?? (() => true),
       onRunnerGone: (record) => this.#runnerGone(record),
       onFree: () => this.#serve(),
     });

@@ -14,6 +14,7 @@ describe("a slot whose call was cut off", () => {
   let clock: SimClock;
   let queue: AdmissionQueue;
   let loads: number;
+  let doesPrefillOutliveCancel: boolean;
 
   function make(slots: number, contextLength = 32_000): void {
     queue = new AdmissionQueue(
@@ -24,6 +25,7 @@ describe("a slot whose call was cut off", () => {
           loads++;
           return Promise.resolve({ ...LOADED, contextLength });
         },
+        doesPrefillOutliveCancel: () => doesPrefillOutliveCancel,
         onChange: () => undefined,
       },
     );
@@ -48,7 +50,18 @@ describe("a slot whose call was cut off", () => {
   beforeEach(() => {
     clock = new SimClock();
     loads = 0;
+    doesPrefillOutliveCancel = true;
     make(1);
+  });
+
+  test("is free at once where Ollama stops reading, as since 0.30; Ollama may be another one tomorrow", async () => {
+    await learn();
+    doesPrefillOutliveCancel = false;
+    (await enter(4_000)).slot?.release({ isCut: true });
+    expect(queue.snapshot()).toMatchObject({ active: 0 });
+    doesPrefillOutliveCancel = true;
+    (await enter(4_000)).slot?.release({ isCut: true });
+    expect(queue.snapshot()).toMatchObject({ active: 1 });
   });
 
   test("counts as active and is granted to nobody until the prompt is read", async () => {

@@ -33,6 +33,8 @@ export interface Slot {
 
 export interface SlotsDeps {
   readonly clock: Clock;
+  /** Whether Ollama reads the prompt of a call that is gone to its end. */
+  readonly doesPrefillOutliveCancel: () => boolean;
   /** The runner of a call is no longer in Ollama's memory. */
   readonly onRunnerGone: (record: RunnerRecord) => void;
   /** A slot is free. */
@@ -153,7 +155,8 @@ export class Slots {
     const { record } = running;
     if (counts !== undefined) this.#learn(running, counts);
     if (isRunnerGone) this.#deps.onRunnerGone(record);
-    const restMs = isCut && running.othersAtFirstToken === undefined ? this.#prefillLeftMs(running) : 0;
+    const isReading = isCut && running.othersAtFirstToken === undefined && this.#deps.doesPrefillOutliveCancel();
+    const restMs = isReading ? this.#prefillLeftMs(running) : 0;
     if (restMs > 0) this.#cool(running, restMs);
     else this.#free(running);
     this.#deps.onFree();

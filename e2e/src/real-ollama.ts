@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -114,8 +114,32 @@ async function importModels(url: string, weights: string, digest: string): Promi
   if (!names.has(MODELS.tools)) await create(url, { model: MODELS.tools, from: MODELS.chat, template: TOOLS_TEMPLATE });
 }
 
+/** Makes a model of the same small weights as another file: the last letter of the name in it is `letter`. */
+export async function importOtherWeights(url: string, model: string, letter: string): Promise<void> {
+  const setup = findRealOllama();
+  if (setup.kind === "missing") throw new Error(setup.sentence);
+  const folder = await mkdtemp(join(tmpdir(), "drover-weights-"));
+  const file = join(folder, "other.gguf");
+  try {
+    await writeFile(file, renamed(await readFile(setup.weights), letter));
+    await importWeights(url, model, file, await digestOf(file));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function renamed(gguf: Buffer, letter: string): Buffer {
+  const key = "general.name";
+  const at = gguf.indexOf(key);
+  if (at < 0) throw new Error(`the model file has no ${key}`);
+  // The key is followed by the type of its value (4 bytes), its length (8 bytes) and the text.
+  const valueAt = at + key.length + 12;
+  gguf.write(letter, valueAt + Number(gguf.readBigUInt64LE(valueAt - 8)) - 1);
+  return gguf;
+}
+
 /** Makes a model of a GGUF file. */
-export async function importWeights(url: string, model: string, file: string, digest: string): Promise<void> {
+async function importWeights(url: string, model: string, file: string, digest: string): Promise<void> {
   await uploadBlob(url, file, digest);
   await create(url, { model, files: { "model.gguf": `sha256:${digest}` } });
 }
@@ -138,7 +162,7 @@ function uploadBlob(url: string, weights: string, digest: string): Promise<void>
   });
 }
 
-export async function digestOf(file: string): Promise<string> {
+async function digestOf(file: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const part of createReadStream(file)) hash.update(part as Buffer);
   return hash.digest("hex");

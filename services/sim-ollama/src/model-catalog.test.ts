@@ -38,3 +38,11 @@ test.each([
   const [model] = createModelCatalog([{ name }]).models;
   expect([model?.sizeBytes, model?.details.parameter_size]).toEqual([sizeBytes, parameters]);
 });
+
+test("models of the same weights share a file, and nothing else", () => {
+  const { models } = createModelCatalog([{ name: "a" }, { name: "b", weightsOf: "A:latest" }, { name: "c" }]);
+  const [a, b, c] = models;
+  expect(b?.weights).toBe(a?.weights);
+  expect(b?.digest).not.toBe(a?.digest);
+  expect(c?.weights).not.toBe(a?.weights);
+});

@@ -10,6 +10,8 @@ export type Capability = "completion" | "tools" | "insert" | "vision" | "embeddi
 
 export interface ModelConfig {
   readonly name: string;
+  /** Another model that is made of the same weights. Default: it has its own. */
+  readonly weightsOf?: string;
   /** Default: completion and tools; also embedding, vision or thinking where the name says `embed`, `vision` or `think`. */
   readonly capabilities?: readonly Capability[];
   /** Bytes on disk and in memory. Default: what the name says (`:1b`, `:135m`), else drawn from it, 0.1 to 8 GB. */
@@ -26,6 +28,8 @@ export interface Model {
   readonly displayName: string;
   readonly key: string;
   readonly digest: string;
+  /** Of its file of weights: models with the same one share a runner, as in Ollama. */
+  readonly weights: string;
   readonly capabilities: readonly Capability[];
   readonly sizeBytes: number;
   readonly contextLength: number;
@@ -59,10 +63,9 @@ export function createModelCatalog(configs: readonly ModelConfig[]): ModelCatalo
 }
 
 function createModel(config: ModelConfig): Model {
-  const reference = readModelReference(config.name);
-  if (reference.kind !== "name") throw new RangeError(`"${config.name}" is not a name that Ollama takes for a model`);
-  const { name, key } = reference;
-  const digest = createHash("sha256").update(key).digest("hex");
+  const { name, key } = readName(config.name);
+  const digest = digestOf(key);
+  const weights = config.weightsOf === undefined ? key : readName(config.weightsOf).key;
   const share = Number.parseInt(digest.slice(0, 6), 16) / 0xffffff;
   const sizeBytes = config.sizeBytes ?? namedSizeBytes(name) ?? Math.round(1e8 + share * 7.9e9);
   return {
@@ -70,6 +73,7 @@ function createModel(config: ModelConfig): Model {
     displayName: displayModelName(name),
     key,
     digest,
+    weights: digestOf(`weights of ${weights}`),
     capabilities: config.capabilities ?? capabilitiesOf(name),
     sizeBytes,
     contextLength: config.contextLength ?? 32_768,
@@ -83,6 +87,16 @@ function createModel(config: ModelConfig): Model {
       quantization_level: "Q4_K_M",
     },
   };
+}
+
+function readName(text: string): { readonly name: ModelName; readonly key: string } {
+  const reference = readModelReference(text);
+  if (reference.kind !== "name") throw new RangeError(`"${text}" is not a name that Ollama takes for a model`);
+  return reference;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 function capabilitiesOf(name: ModelName): Capability[] {

@@ -16,6 +16,7 @@ test("defaults are those of Ollama", () => {
       loadSeconds: 0.5,
       context: 4096,
       answerTokens: 0,
+      maxLoadedModels: 3,
       seed: 0,
     },
   });

@@ -33,6 +33,14 @@ export const simConfig = defineConfig({
         'The models it has. All generate and chat; "embed" in a name adds embedding, "vision" images, "think" thinking. ' +
         "NAME=completion+tools says what a model can do instead.",
     }),
+    maxLoadedModels: option({
+      flag: "max-loaded-models",
+      value: "COUNT",
+      schema: integer(1, 1024),
+      default: "3",
+      group: "Models",
+      help: "How many it keeps in memory; one makes room for the next.",
+    }),
     context: option({
       flag: "context",
       value: "TOKENS",

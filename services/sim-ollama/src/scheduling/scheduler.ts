@@ -66,6 +66,7 @@ interface Pending {
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  /** By weights: two names of the same share a runner (schedulerModelKey). */
   readonly #loaded = new Map<string, Entry>();
   readonly #pending: Pending[] = [];
   #isPumping = false;
@@ -76,7 +77,7 @@ export class Scheduler {
 
   /** Rejects with an OllamaError when the load fails, the queue is full or the requester leaves. */
   acquire(request: LoadRequest): Promise<RunnerLease> {
-    const entry = this.#loaded.get(request.model.key);
+    const entry = this.#loaded.get(request.model.weights);
     if (entry !== undefined && isUsable(entry, request)) return Promise.resolve(this.#grant(entry, request));
     if (this.#pending.length >= this.#options.maxQueue) throw new OllamaError(503, errorTexts.busy);
     return new Promise((grant, refuse) => {
@@ -87,7 +88,7 @@ export class Scheduler {
 
   /** `keep_alive: 0` without a prompt: unloads now, or as soon as the running requests end. */
   expire(model: Model): void {
-    const entry = this.#loaded.get(model.key);
+    const entry = this.#loaded.get(model.weights);
     if (entry === undefined) return;
     entry.expiresAtMs = this.#options.clock.wallMs();
     this.#retire(entry);
@@ -106,7 +107,7 @@ export class Scheduler {
 
   /** The runner's process dies. As in Ollama it stays listed until somebody wants it again. */
   killRunner(model: Model): void {
-    this.#loaded.get(model.key)?.runner.kill();
+    this.#loaded.get(model.weights)?.runner.kill();
   }
 
   /** Everything is gone at once, as after a crash of Ollama itself. */
@@ -135,7 +136,7 @@ export class Scheduler {
   async #schedule(request: LoadRequest): Promise<RunnerLease> {
     for (;;) {
       if (request.signal.aborted) throw new OllamaError(499, errorTexts.canceled);
-      const entry = this.#loaded.get(request.model.key);
+      const entry = this.#loaded.get(request.model.weights);
       if (entry !== undefined && isUsable(entry, request)) return this.#grant(entry, request);
       const inTheWay = entry ?? this.#victim();
       if (inTheWay === undefined) return this.#load(request);
@@ -156,7 +157,7 @@ export class Scheduler {
       timer: undefined,
       onUnloaded: [],
     };
-    this.#loaded.set(request.model.key, entry);
+    this.#loaded.set(request.model.weights, entry);
     return this.#grant(entry, request);
   }
 
@@ -190,7 +191,7 @@ export class Scheduler {
   #victim(): Entry | undefined {
     if (this.#loaded.size < this.#options.maxLoadedModels) return undefined;
     const byPreference = [...this.#loaded.values()].sort(
-      (a, b) => a.keepAliveMs - b.keepAliveMs || (a.runner.model.digest < b.runner.model.digest ? -1 : 1),
+      (a, b) => a.keepAliveMs - b.keepAliveMs || (a.runner.model.weights < b.runner.model.weights ? -1 : 1),
     );
     return byPreference.find((entry) => entry.users === 0) ?? byPreference[0];
   }
@@ -211,7 +212,7 @@ export class Scheduler {
 
   #unload(entry: Entry): void {
     entry.timer?.cancel();
-    if (this.#loaded.get(entry.runner.model.key) === entry) this.#loaded.delete(entry.runner.model.key);
+    if (this.#loaded.get(entry.runner.model.weights) === entry) this.#loaded.delete(entry.runner.model.weights);
     for (const unloaded of entry.onUnloaded.splice(0)) unloaded();
   }
 }

@@ -33,6 +33,9 @@ function measure(policyName: (typeof POLICY_NAMES)[number], size: number): reado
     labels: new Map(),
     node: undefined,
     session: undefined,
+    namesContext: false,
+    contextAbove: 0,
+    mustTellCapabilities: false,
   };
   const micros: number[] = [];
   for (let i = 0; i < WARM_UP + PICKS; i++) {

@@ -352,6 +352,40 @@ describe("a router with two nodes", () => {
     expect(await stopped).toBe(0);
   });
 
+  it("sends a prompt that is too long for one node to the node with the larger context", async () => {
+    const nodes = await Promise.all(
+      [256, 8_192].map(async (context) => {
+        const sim = await startSimOllama(["--models", MODEL, "--context", String(context), "--answer-tokens", "3"]);
+        ends.push(() => sim.close());
+        return start("agent", "--ollama", sim.url, "--name", `context-${context}`);
+      }),
+    );
+    const router = await start("router", "--nodes", nodes.map(({ address }) => address).join());
+    const grpc = caller(router.address);
+    await untilAttached(grpc, 2);
+    // Which context a node gives is known once its model is loaded.
+    for (const node of ["context-256", "context-8192"])
+      expect((await grpc.stream(chat, say(), { metadata: { "drover-node": node } })).error).toBeUndefined();
+    await vi.waitUntil(async () =>
+      (await nodesOf(grpc)).every(({ load }) => (load?.runners[0]?.contextLength ?? 0) > 0),
+    );
+    const tooLong = { ...say(MODEL, "word ".repeat(1_000)), truncate: false };
+    const attempts: unknown[] = [];
+    for (let round = 0; round < 4; round++) {
+      const { error, trailers } = await grpc.stream(chat, tooLong);
+      expect([error, trailers.get("drover-node")]).toEqual([undefined, ["context-8192"]]);
+      attempts.push(...trailers.get("drover-attempts"));
+    }
+    expect(attempts).toContain("2");
+    nodes[1]?.kill("SIGKILL");
+    await vi.waitUntil(async () => (await nodesOf(grpc)).some(({ availability }) => availability !== 1));
+    const { error } = await grpc.stream(chat, tooLong);
+    expect([error?.code, error?.details]).toEqual([
+      status.INVALID_ARGUMENT,
+      expect.stringContaining("The context there is 256 tokens"),
+    ]);
+  });
+
   it("finds a node again that was restarted, by the same id", async () => {
     const folder = mkdtempSync(join(tmpdir(), "drover-agent-"));
     ends.push(() => rmSync(folder, { recursive: true }));

@@ -8,6 +8,7 @@ import { ollamaOptions } from "../ollama/ollama-options.ts";
 import { toEmbedResponse } from "../ollama/ollama-to-response.ts";
 import { embedBody, isZero, runnerOptionsOf } from "../ollama/request-to-ollama.ts";
 import type { Slot } from "../queue/slots.ts";
+import { withContextLength } from "./context-limit.ts";
 import { InferenceCall, type InferenceDeps } from "./inference-call.ts";
 
 export async function embedCall(
@@ -77,7 +78,7 @@ async function holding(slot: Slot, isUnloading: boolean, work: () => Promise<Emb
     const kind = error instanceof DroverError ? error.kind : undefined;
     isRunnerGone ||= kind === "runner_crashed" || kind === "ollama_unreachable";
     isCut = kind !== undefined && ENDED_BY_US.has(kind);
-    throw error;
+    throw withContextLength(error, slot.contextLength());
   } finally {
     slot.release({ isRunnerGone, counts, isCut });
   }

@@ -9,6 +9,7 @@ import { OllamaStream, type StreamRequest } from "../ollama/ollama-stream.ts";
 import type { Origin } from "../ollama/ollama-to-response.ts";
 import type { QueueEntry } from "../queue/queue-entry.ts";
 import type { Slot } from "../queue/slots.ts";
+import { withContextLength } from "./context-limit.ts";
 import { type CallPlan, type CallSubject, InferenceCall, type InferenceDeps } from "./inference-call.ts";
 import { createProgressPacer, type ProgressPacer } from "./progress-pacer.ts";
 import { prefillProgress, waitingProgress } from "./progress-words.ts";
@@ -118,6 +119,8 @@ async function* answer<Response>(
       else yield method.done(line, { node: node.name, contextLength: slot.contextLength() });
       next = quiet(stream.next());
     }
+  } catch (error) {
+    throw withContextLength(error, slot.contextLength());
   } finally {
     // Nobody reads any more, and Ollama has not finished: its socket is closed at once.
     if (!stream.isDone) stream.abort(new DroverError("cancelled", `The caller left the call for ${call.name}.`));

@@ -16,4 +16,10 @@ export interface CallProfile {
   readonly node: string | undefined;
   /** Metadata drover-session. */
   readonly session: string | undefined;
+  /** The request sets the context itself (num_ctx), so every node would give it the same. */
+  readonly namesContext: boolean;
+  /** Tokens that were too few: only nodes whose context for the model is known to be larger may be asked. 0: any may. */
+  readonly contextAbove: number;
+  /** A node refused for want of a capability: only nodes that are known to have all of them may be asked. */
+  readonly mustTellCapabilities: boolean;
 }

@@ -3,9 +3,11 @@
  * reason, the first that applies, ordered from what the caller can do nothing about to what waiting can mend.
  */
 import type { Labels } from "@drover/platform";
-import type { NodeView } from "../fleet/node-view.ts";
+import type { ModelView, NodeView } from "../fleet/node-view.ts";
+import { largestContext } from "../fleet/runner-view.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import type { HealthGate } from "../health/health-gate.ts";
+import type { CallProfile } from "./call-profile.ts";
 import type { PickRequest } from "./picker.ts";
 
 export type Exclusion =
@@ -13,6 +15,7 @@ export type Exclusion =
   | "labels-differ"
   | "lacks-model"
   | "lacks-capability"
+  | "context-too-small"
   | "failed-in-this-call"
   | "unavailable"
   | "ejected"
@@ -39,14 +42,20 @@ function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, health:
   if (!hasLabels(node, profile.labels)) return "labels-differ";
   const model = node.models.get(profile.modelKey);
   if (model === undefined) return "lacks-model";
-  // An empty list says that the agent does not know, not that the model can do nothing.
-  if (model.capabilities.size > 0 && !profile.capabilities.every((name) => model.capabilities.has(name)))
-    return "lacks-capability";
+  if (!hasCapabilities(model, profile)) return "lacks-capability";
+  if (profile.contextAbove > 0 && largestContext(node.runners.get(profile.modelKey)) <= profile.contextAbove)
+    return "context-too-small";
   if (excluded.has(node.id)) return "failed-in-this-call";
   if (node.availability !== "available") return "unavailable";
   if (node.queueLimit > 0 && node.queued >= node.queueLimit) return "queue-full";
   if (health.isHidden(node, profile.modelKey)) return "ejected";
   return undefined;
+}
+
+/** An empty list says that the agent does not know, not that the model can do nothing. */
+function hasCapabilities(model: ModelView, { capabilities, mustTellCapabilities }: CallProfile): boolean {
+  if (model.capabilities.size === 0 && !mustTellCapabilities) return true;
+  return capabilities.every((name) => model.capabilities.has(name));
 }
 
 /** A name that two nodes share addresses neither; only their ids do. */

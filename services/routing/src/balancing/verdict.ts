@@ -36,7 +36,8 @@ export function verdictWithoutCandidate(
   if (unread.length > 0 && unread.length === nodes["lacks-model"].length + nodes["lacks-capability"].length) {
     return wait(unreadModels(profile, unread));
   }
-  if (nodes["failed-in-this-call"].length > 0) return refuse(allFailed(profile, nodes["failed-in-this-call"]));
+  const failed = [...nodes["failed-in-this-call"], ...nodes["context-too-small"]];
+  if (failed.length > 0) return refuse(allFailed(profile, failed));
   if (nodes["lacks-capability"].length > 0) return refuse(lacksCapability(profile, nodes["lacks-capability"]));
   if (profile.node !== undefined && nodes["lacks-model"].length > 0) {
     return refuse(nodeLacksModel(profile, profile.node, snapshot.nodes));
@@ -53,6 +54,7 @@ function groupNodes(eligibility: Eligibility): Record<Exclusion, NodeView[]> {
     "labels-differ": [],
     "lacks-model": [],
     "lacks-capability": [],
+    "context-too-small": [],
     "failed-in-this-call": [],
     unavailable: [],
     ejected: [],

@@ -5,6 +5,7 @@
  * moves whole messages and never decodes one.
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
+import type { CallProfile } from "../balancing/call-profile.ts";
 import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { withoutProgress } from "../transport/frame-scanner.ts";
@@ -28,6 +29,7 @@ import type { LiveAttempt } from "./live-attempt.ts";
 import { LiveAttempts } from "./live-attempts.ts";
 import { decideRetry } from "./retry-policy.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
+import { suitedProfile } from "./suited-profile.ts";
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -43,11 +45,14 @@ export class Call {
   #deadline: Timer | undefined;
   #chargedRetries = 0;
   #lastFailure: DroverError | undefined;
+  /** What a node must have; failures can make it more. */
+  #profile: CallProfile;
 
   constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
+    this.#profile = request.profile;
     this.#failedNodes = new FailedNodes(parts.retry);
     this.#stalled = new StalledCaller(parts.clock, () =>
       this.#guarded(() => this.#fail(stalledError(request.profile.model))),
@@ -115,8 +120,13 @@ export class Call {
 
   #choiceRequest(): ChoiceRequest {
     const { picker, fleet, clock } = this.#parts;
-    const { profile } = this.#request;
-    return { picker, snapshot: fleet.snapshot, profile, failed: this.#failedNodes, nowMs: clock.nowMs() };
+    return {
+      picker,
+      snapshot: fleet.snapshot,
+      profile: this.#profile,
+      failed: this.#failedNodes,
+      nowMs: clock.nowMs(),
+    };
   }
 
   #waitFor(error: DroverError): void {
@@ -172,6 +182,7 @@ export class Call {
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
     this.#failedNodes.add(attempt.node, failure, this.#parts.clock.nowMs());
     this.#lastFailure = failure;
+    this.#profile = suitedProfile(this.#profile, failure);
     const poison = this.#failedNodes.poison(this.#request.profile.model);
     if (poison !== undefined) return this.#fail(poison, answer.trailers);
     this.#retryOrFail(failure, answer.trailers);
@@ -206,7 +217,7 @@ export class Call {
       { call: this.#request.id, ...describeFailure(failure) },
       "attempt failed, trying another node",
     );
-    if (isFree) return this.#place();
+    if (decision.kind === "at-once") return this.#place();
     this.#chargedRetries++;
     this.#backOff(decision.afterMs);
   }

@@ -89,7 +89,7 @@ const NOT_ASKED_TWICE: ReadonlySet<EndingKind> = new Set([
   "wait_exceeded",
 ]);
 
-/** Whether time mends it: a model that does not load there does not a second later either. */
+/** Whether time mends it: a model that does not load there, or is too small, is so a second later too. */
 function mayPass({ kind, ending }: DroverError): boolean {
-  return ending.blame !== "node-and-model" && !NOT_ASKED_TWICE.has(kind);
+  return ending.blame !== "node-and-model" && ending.elsewhere !== "suited" && !NOT_ASKED_TWICE.has(kind);
 }

@@ -24,6 +24,9 @@ export function readProfile(request: InferenceRequest, metadata: MetadataSource)
     labels: readLabels(metadata, META.labels) ?? new Map(),
     node: readText(metadata, META.node),
     session: readText(metadata, META.session),
+    namesContext: request.options?.numCtx !== undefined,
+    contextAbove: 0,
+    mustTellCapabilities: false,
   };
 }
 

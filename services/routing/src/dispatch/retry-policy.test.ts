@@ -23,11 +23,11 @@ describe("the decision to try again", () => {
     const decision = decide(kind);
     switch (ENDINGS[kind].elsewhere) {
       case "free":
-        return expect(decision).toEqual({ kind: "again", afterMs: 0 });
+      case "suited":
+        return expect(decision).toEqual({ kind: "at-once" });
       case "charged":
       case "once":
-        return expect(decision).toEqual({ kind: "again", afterMs: 12.5 });
-      case "suited":
+        return expect(decision).toEqual({ kind: "after-backoff", afterMs: 12.5 });
       case "never":
         return expect(decision).toEqual({ kind: "give-up" });
     }
@@ -41,7 +41,7 @@ describe("the decision to try again", () => {
   it("doubles the limit of the backoff up to a second", () => {
     const limits = [0, 1, 2, 3, 4, 5, 6, 20].map((chargedRetries) => {
       const decision = decide("ollama_busy", { chargedRetries }, 1);
-      return decision.kind === "again" ? decision.afterMs : undefined;
+      return decision.kind === "after-backoff" ? decision.afterMs : undefined;
     });
     expect(limits).toEqual([25, 50, 100, 200, 400, 800, 1_000, 1_000]);
   });
@@ -53,7 +53,7 @@ describe("the decision to try again", () => {
     const error = new DroverError("ollama_busy", "busy");
     const backoffs = Array.from({ length: 500 }, () => {
       const decision = decideRetry({ error, ...failed }, { retry, budget, rng });
-      return decision.kind === "again" ? decision.afterMs : Number.NaN;
+      return decision.kind === "after-backoff" ? decision.afterMs : Number.NaN;
     });
     expect(Math.min(...backoffs)).toBeLessThan(5);
     expect(Math.max(...backoffs)).toBeGreaterThan(95);
@@ -63,9 +63,9 @@ describe("the decision to try again", () => {
   it("costs the budget only where a live node answered", () => {
     const budget = fullBudget();
     for (let count = 0; count < 10; count++) decide("node_unreachable", {}, 0.5, budget);
-    for (let count = 0; count < 3; count++) expect(decide("ollama_busy", {}, 0.5, budget).kind).toBe("again");
+    for (let count = 0; count < 3; count++) expect(decide("ollama_busy", {}, 0.5, budget).kind).toBe("after-backoff");
     expect(decide("ollama_busy", {}, 0.5, budget).kind).toBe("give-up");
-    expect(decide("node_unreachable", {}, 0.5, budget).kind).toBe("again");
+    expect(decide("node_unreachable", {}, 0.5, budget).kind).toBe("at-once");
   });
 
   it("costs nothing when the backoff would outlast the deadline", () => {
@@ -73,7 +73,7 @@ describe("the decision to try again", () => {
     for (let count = 0; count < 10; count++) {
       expect(decide("ollama_busy", { timeLeftMs: 12.5 }, 0.5, budget)).toEqual({ kind: "give-up" });
     }
-    expect(decide("ollama_busy", { timeLeftMs: 13 }, 0.5, budget).kind).toBe("again");
+    expect(decide("ollama_busy", { timeLeftMs: 13 }, 0.5, budget).kind).toBe("after-backoff");
   });
 
   it("goes by other numbers where they are given", () => {
@@ -84,14 +84,14 @@ describe("the decision to try again", () => {
     };
     expect(decideWith({ attemptsMax: 2 })).toEqual({ kind: "give-up" });
     expect(decideWith({ attemptsMax: 3, backoffFirstMs: 400, backoffLastMs: 300 })).toEqual({
-      kind: "again",
+      kind: "after-backoff",
       afterMs: 300,
     });
   });
 
   it("gives what a second node may mend no third one", () => {
-    expect(decide("runner_crashed", { chargedRetries: 0 }).kind).toBe("again");
+    expect(decide("runner_crashed", { chargedRetries: 0 }).kind).toBe("after-backoff");
     expect(decide("runner_crashed", { attempts: 2, chargedRetries: 1 }).kind).toBe("give-up");
-    expect(decide("ollama_busy", { attempts: 2, chargedRetries: 1 }).kind).toBe("again");
+    expect(decide("ollama_busy", { attempts: 2, chargedRetries: 1 }).kind).toBe("after-backoff");
   });
 });

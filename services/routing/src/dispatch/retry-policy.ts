@@ -6,7 +6,11 @@ import { type DroverError, ENDINGS, type Rng } from "@drover/platform";
 import type { RetryBudget } from "./retry-budget.ts";
 import type { RetryOptions } from "./retry-options.ts";
 
-export type RetryDecision = { readonly kind: "again"; readonly afterMs: number } | { readonly kind: "give-up" };
+export type RetryDecision =
+  | { readonly kind: "at-once" }
+  /** It cost budget. */
+  | { readonly kind: "after-backoff"; readonly afterMs: number }
+  | { readonly kind: "give-up" };
 
 export interface FailedAttempt {
   readonly error: DroverError;
@@ -33,13 +37,14 @@ export function decideRetry(failed: FailedAttempt, means: RetryMeans): RetryDeci
   if (failed.isPinned || failed.attempts >= means.retry.attemptsMax) return GIVE_UP;
   switch (ENDINGS[failed.error.kind].elsewhere) {
     case "free":
-      return { kind: "again", afterMs: 0 };
+    // Charged, a fleet of small and large contexts would refuse for good what its large nodes can do, whenever long prompts
+    // are over a fifth of the calls. It is bounded all the same: nothing ran, and every next node must have more than the last.
+    case "suited":
+      return { kind: "at-once" };
     case "charged":
       return charged(failed, means);
     case "once":
       return failed.chargedRetries === 0 ? charged(failed, means) : GIVE_UP;
-    // The filter has no node that differs in what was missing until part of a node's status says so.
-    case "suited":
     case "never":
       return GIVE_UP;
   }
@@ -50,5 +55,5 @@ function charged(failed: FailedAttempt, { retry, budget, rng }: RetryMeans): Ret
   const limitMs = Math.min(retry.backoffFirstMs * 2 ** failed.chargedRetries, retry.backoffLastMs);
   const afterMs = rng.next() * limitMs;
   if (afterMs >= failed.timeLeftMs || !budget.withdraw()) return GIVE_UP;
-  return { kind: "again", afterMs };
+  return { kind: "after-backoff", afterMs };
 }

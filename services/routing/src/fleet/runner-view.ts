@@ -38,6 +38,11 @@ export function loadedModelsOf(runners: ReadonlyMap<string, readonly RunnerView[
   return new Set(loaded.map(([key]) => key));
 }
 
+/** The largest context that the model has in this memory, in tokens; 0 when none is known. */
+export function largestContext(runners: readonly RunnerView[] | undefined): number {
+  return Math.max(0, ...(runners ?? []).map(({ contextLength }) => contextLength));
+}
+
 const STATES: ReadonlyMap<RunnerState, RunnerView["state"]> = new Map([
   [RunnerState.LOADING, "loading"],
   [RunnerState.LOADED, "loaded"],

@@ -82,6 +82,9 @@ export function callProfile(options: Partial<CallProfile> = {}): CallProfile {
     labels: new Map(),
     node: undefined,
     session: undefined,
+    namesContext: false,
+    contextAbove: 0,
+    mustTellCapabilities: false,
     ...options,
   };
 }

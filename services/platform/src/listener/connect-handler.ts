@@ -79,7 +79,9 @@ async function serve(
   response: NodeResponse,
   options: ConnectHandlerOptions,
 ): Promise<void> {
-  if ("stream" in response) closeWhenAnswered(response.stream);
+  const { methodKind } = handler.method;
+  const hasOneMessage = methodKind === "unary" || methodKind === "server_streaming";
+  if ("stream" in response) closeWhenAnswered(response.stream, options.clock, hasOneMessage ? 0 : HALF_CLOSE_MS);
   const callId = randomId();
   const values = setCallId(createContextValues(), callId);
   // What a caller does not read uses up what it may have.
@@ -88,7 +90,6 @@ async function serve(
   const universal = toUniversalRequest(request, response, values);
   if (universal === undefined) return answerPlainly(response, 400, "The request's address is malformed.\n");
   checkDeadline(universal.header, values);
-  const hasOneMessage = handler.method.methodKind === "unary" || handler.method.methodKind === "server_streaming";
   const { clock, requestBodies: bodies, readMaxBytes: limitBytes } = options;
   const body = readBody(universal, { clock, bodies, limitBytes, hasOneMessage, callId });
   // Not when this function ends: connect-node's writer waits for an `end` that responses never emit.
@@ -103,14 +104,24 @@ async function answerWith(response: NodeResponse, answer: UniversalServerRespons
   else await universalResponseToNodeResponse(answer, response as NodeServerResponse);
 }
 
+/** How long the caller of a stream of messages may take to end its side after our answer. */
+const HALF_CLOSE_MS = 1_000;
+
 /**
  * A refusal may come while the caller still sends, and flow control then holds its stream open for ever. Once the answer is out
- * NO_ERROR asks it to stop (RFC 9113, 8.1).
+ * NO_ERROR asks it to stop (RFC 9113, 8.1). Who sends a stream of messages is open by design and ends its side when it has
+ * the trailers; a reset that comes with them would look like a broken connection (Node's ERR_STREAM_PREMATURE_CLOSE).
  */
-function closeWhenAnswered(stream: ServerHttp2Stream): void {
+function closeWhenAnswered(stream: ServerHttp2Stream, clock: Clock, patienceMs: number): void {
+  const close = (): void => stream.close(http2.constants.NGHTTP2_NO_ERROR);
   stream.once("finish", () => {
     if (stream.readableEnded) return;
-    stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    if (patienceMs === 0) {
+      close();
+    } else {
+      const timer = clock.after(patienceMs, close);
+      stream.once("close", () => timer.cancel());
+    }
     // What nobody reads any more would hold the stream open; the request's own listener pauses it for good.
     stream.removeAllListeners("data");
     stream.resume();

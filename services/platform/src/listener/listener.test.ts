@@ -270,6 +270,29 @@ describe("the relay", () => {
   });
 });
 
+describe("a stream of messages that the server ends first", () => {
+  const REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+  it("is not reset while the caller may still end its side, and is closed when it does not", async () => {
+    const listener = await open();
+    const session = connect(listener);
+    const stream = session.request({ ":method": "POST", ":path": REFLECT, "content-type": "application/grpc" });
+    // A flag that nobody knows ends the call with an error, while the caller's side stays open.
+    stream.write(Buffer.from([7, 0, 0, 0, 0]));
+    let hasStatus = false;
+    for (const event of ["response", "trailers"] as const)
+      stream.on(event, (headers: http2.IncomingHttpHeaders) => {
+        hasStatus ||= headers["grpc-status"] !== undefined;
+      });
+    stream.resume();
+    await expect.poll(() => hasStatus).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(stream.closed).toBe(false);
+    await expect.poll(() => stream.closed, { timeout: 3_000 }).toBe(true);
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
+  });
+});
+
 describe("drain", () => {
   it("finishes live streams, says goodbye to callers, and takes nothing new", async () => {
     const listener = await open();

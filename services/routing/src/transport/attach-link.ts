@@ -90,7 +90,7 @@ async function attachOnce(
       }
       reportMessage(message, report, options.clock.nowMs());
     }
-    return "its agent ended the connection";
+    return "its agent has stopped";
   } catch (error) {
     return attempt.signal.aborted ? describeSilence(wasWelcomed) : describe(error, wasWelcomed);
   } finally {

@@ -8,6 +8,13 @@ import { invariant } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { Lease } from "./picker.ts";
 
+/** The count alone. */
+export interface OpenLease {
+  readonly send: Lease["send"];
+  /** Exactly once. */
+  end(): void;
+}
+
 interface NodeLedger {
   open: number;
   /** Send numbers that no status has taken into account; never more than `open`. */
@@ -21,7 +28,7 @@ export class LeaseLedger {
   readonly #nodes = new Map<string, NodeLedger>();
   #sends = 0;
 
-  open(node: NodeView): Lease {
+  open(node: NodeView): OpenLease {
     const ledger = this.#ledger(node);
     const send = ++this.#sends;
     ledger.open++;

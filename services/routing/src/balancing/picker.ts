@@ -5,7 +5,7 @@
 import type { DroverError } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
-import type { Verdict } from "../health/health-gate.ts";
+import type { LifeSign, Verdict } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
 
 /** The count that a pick holds on its node until the attempt ends. */
@@ -13,14 +13,24 @@ export interface Lease {
   /** Number of this send to the node, rising; the agent tells which ones its load takes into account. */
   readonly send: number;
   /**
+   * The attempt goes on and shows nothing for too long, or its first token; each at most once, before `end`.
+   */
+  shows(sign: LifeSign): void;
+  /**
    * Exactly once; a second call is an InvariantError, because it would free another call's count. `verdict` is what the
    * attempt says of its node, default neutral.
    */
   end(verdict?: Verdict): void;
 }
 
+export interface Picked {
+  readonly kind: "picked";
+  readonly node: NodeView;
+  readonly lease: Lease;
+}
+
 export type PickResult =
-  | { readonly kind: "picked"; readonly node: NodeView; readonly lease: Lease }
+  | Picked
   /** No node now, but a change of the fleet may bring one. `error` is what to say if the caller's patience ends first. */
   | { readonly kind: "wait"; readonly error: DroverError }
   | { readonly kind: "refused"; readonly error: DroverError };
@@ -34,6 +44,8 @@ export interface PickRequest {
 
 export interface Picker {
   pick(request: PickRequest, snapshot: FleetSnapshot): PickResult;
+  /** As `pick`, but only a node that can begin at once: a free slot, the model in memory. Undefined when there is none. */
+  pickFree(request: PickRequest, snapshot: FleetSnapshot): Picked | undefined;
   /** Whether `pick` would pick now; takes no lease. */
   hasCandidate(request: PickRequest, snapshot: FleetSnapshot): boolean;
 }

@@ -81,7 +81,7 @@ describe("a call that succeeds", () => {
     const { caller } = bench.start({ isProgressWanted: false });
     bench.transport.last.progress();
     expect(caller.written).toEqual([]);
-    bench.transport.last.sends(progressFrame("p"), chunkFrame("c"), progressFrame("q"));
+    bench.transport.last.sends(progressFrame("p"), progressFrame("q"), chunkFrame("c"));
     bench.transport.last.done();
     expect(caller.bytes).toEqual(Buffer.concat([chunkFrame("c"), doneFrame()]));
   });

@@ -2,13 +2,13 @@
  * One call from its arrival to its one end: received → (refused | waiting → picked) → attempting → committed → ended.
  *
  * Everything here runs in single synchronous turns on events of the picker, the transport, the clock and the caller. It
- * moves whole messages and never decodes one.
+ * moves whole messages, and after the commit it never looks into one.
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
 import type { CallProfile } from "../balancing/call-profile.ts";
 import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
-import { withoutProgress } from "../transport/frame-scanner.ts";
+import { afterProgress } from "../transport/frame-scanner.ts";
 import {
   attemptFailure,
   brokenAfterCommit,
@@ -25,11 +25,14 @@ import { CallWait, routerStopping } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
 import type { DispatchParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
+import type { Hang } from "./hang-watch.ts";
 import type { LiveAttempt } from "./live-attempt.ts";
 import { LiveAttempts } from "./live-attempts.ts";
 import { decideRetry } from "./retry-policy.ts";
+import { pickSecond } from "./second-attempt.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
 import { suitedProfile } from "./suited-profile.ts";
+import { lastSign } from "./work-signs.ts";
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -62,15 +65,17 @@ export class Call {
       lookAgain: this.#lookAgain,
       tooLong: (error) => this.#guarded(() => this.#fail(this.#lastFailure ?? error)),
     });
-    this.#attempts = new LiveAttempts(parts.transport, request, this.#clock, {
+    this.#attempts = new LiveAttempts(parts, request, this.#clock, {
       onMessages: (attempt, bytes, seen) => this.#onMessages(attempt, bytes, seen),
       onEnd: (attempt, end) => this.#guarded(() => this.#onEnd(attempt, end)),
+      onHung: (attempt, hang) => this.#guarded(() => this.#onHung(attempt, hang)),
     });
   }
 
   start(): void {
     this.#guarded(() => {
       this.#parts.budget.deposit();
+      this.#parts.secondBudget.deposit();
       if (this.#parts.isStopping()) return this.#failStopping();
       const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
@@ -140,17 +145,28 @@ export class Call {
   #onMessages(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     try {
       if (this.#request.isUnary) return this.#hold(attempt, bytes);
-      const isUncommitted = this.#state.kind === "attempting";
-      if (isUncommitted && seen.outputs > 0) this.#commit(attempt);
-      const told = isUncommitted && !this.#request.isProgressWanted ? withoutProgress(bytes) : bytes;
-      if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
+      if (this.#state.kind === "attempting") return this.#beforeCommit(attempt, bytes, seen);
+      if (!this.#caller.write(bytes)) this.#block(attempt);
     } catch (error) {
       this.#failUnexpectedly(error);
     }
   }
 
+  /** The last messages that are looked into: progress, and what came with the first token. */
+  #beforeCommit(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
+    if (seen.outputs > 0) this.#commit(attempt);
+    else {
+      const sign = lastSign(bytes);
+      if (sign !== undefined) attempt.watch?.heard(sign);
+    }
+    const told = this.#request.isProgressWanted ? bytes : afterProgress(bytes);
+    if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
+  }
+
   #block(attempt: LiveAttempt): void {
     attempt.wire?.pause();
+    // What a node says is not heard now.
+    attempt.watch?.stop();
     // The write itself may have ended the call.
     if (this.#state.kind !== "ended") this.#stalled.blocked();
   }
@@ -166,11 +182,22 @@ export class Call {
   }
 
   #commit(attempt: LiveAttempt): void {
-    this.#attempts.keepOnly(attempt);
+    this.#attempts.commit(attempt);
     this.#clock.markFirstToken();
     this.#state = { kind: "committed" };
     // No other node will need it any more.
     this.#request.body.release();
+  }
+
+  /** Tries another node beside it, if one can begin at once; whichever shows a token first has the call. */
+  #onHung(attempt: LiveAttempt, hang: Hang): void {
+    const { retry, secondBudget: budget, log } = this.#parts;
+    const second = pickSecond(this.#choiceRequest(), this.#attempts, { attemptsMax: retry.attemptsMax, budget });
+    if (second === undefined) return;
+    const nodes = { node: attempt.node.name, secondNode: second.node.name };
+    const afterMs = Math.round(this.#clock.times().totalMs);
+    log.info({ call: this.#request.id, ...nodes, hang, afterMs }, "attempt hangs, trying another node beside it");
+    this.#attempts.begin(second.node, second.lease);
   }
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
@@ -185,6 +212,8 @@ export class Call {
     this.#profile = suitedProfile(this.#profile, failure);
     const poison = this.#failedNodes.poison(this.#request.profile.model);
     if (poison !== undefined) return this.#fail(poison, answer.trailers);
+    // The other one may still answer, unless this is what every node would say (gRFC A6: a fatal status ends all hedges).
+    if (this.#attempts.count > 0 && failure.ending.elsewhere !== "never") return;
     this.#retryOrFail(failure, answer.trailers);
   }
 

@@ -12,6 +12,7 @@ import { describeFailure } from "./attempt-outcome.ts";
 import { Call } from "./call.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallTimes } from "./call-times.ts";
+import { HANG_DEFAULTS, type HangOptions } from "./hang-options.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry-options.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -27,6 +28,8 @@ export interface DispatcherOptions {
   readonly health?: HealthGate;
   /** Default: RETRY_DEFAULTS. */
   readonly retry?: Partial<RetryOptions>;
+  /** Default: HANG_DEFAULTS. */
+  readonly hang?: Partial<HangOptions>;
 }
 
 /** How a call ended, for the log and for whoever counts. */
@@ -44,6 +47,9 @@ export interface CallReport {
 export interface DispatchParts extends DispatcherOptions {
   readonly retry: RetryOptions;
   readonly budget: RetryBudget;
+  readonly hang: HangOptions;
+  /** For second attempts of calls that hang. */
+  readonly secondBudget: RetryBudget;
   readonly waiting: WaitingRoom;
   /** From now on no call may wait. */
   readonly isStopping: () => boolean;
@@ -58,12 +64,20 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#log = options.log;
+    const { clock } = options;
     const retry = { ...RETRY_DEFAULTS, ...options.retry };
-    const { budgetRatio: ratio, budgetReserve: reserve } = retry;
+    const hang = { ...HANG_DEFAULTS, ...options.hang };
     this.#parts = {
       ...options,
       retry,
-      budget: new RetryBudget({ clock: options.clock, ratio, reserve }),
+      hang,
+      budget: new RetryBudget({ clock, ratio: retry.budgetRatio, reserve: retry.budgetReserve }),
+      secondBudget: new RetryBudget({
+        clock,
+        ratio: hang.budgetRatio,
+        reserve: hang.budgetReserve,
+        windowMs: 60_000,
+      }),
       waiting: new WaitingRoom(options.fleet, options.clock, options.health),
       isStopping: () => this.#isStopping,
       onEnd: (call, report) => this.#ended(call, report),

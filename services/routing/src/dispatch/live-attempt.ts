@@ -4,6 +4,7 @@
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { Attempt } from "../transport/attempt.ts";
+import type { HangWatch } from "./hang-watch.ts";
 
 export interface LiveAttempt {
   /** 1 for the first of its call. */
@@ -12,6 +13,10 @@ export interface LiveAttempt {
   readonly lease: Lease;
   /** Set in the turn in which the attempt begins. */
   wire: Attempt | undefined;
+  /** Runs until the commit or the end. */
+  watch: HangWatch | undefined;
+  /** Whether health was told that it hangs. */
+  hasHung: boolean;
   /** What a unary call has answered so far: at most one message, a second one ends the attempt. */
   readonly held: Uint8Array[];
   /** As FramesSeen, up to the last piece. */
@@ -21,11 +26,23 @@ export interface LiveAttempt {
 }
 
 export function newAttempt(number: number, node: NodeView, lease: Lease): LiveAttempt {
-  return { number, node, lease, wire: undefined, held: [], messages: 0, outputs: 0, hasDone: false };
+  return {
+    number,
+    node,
+    lease,
+    wire: undefined,
+    watch: undefined,
+    hasHung: false,
+    held: [],
+    messages: 0,
+    outputs: 0,
+    hasDone: false,
+  };
 }
 
 /** Stops an attempt that still runs. What had output did its part; of what had none nothing is known. */
 export function abandon(attempt: LiveAttempt): void {
+  attempt.watch?.stop();
   attempt.wire?.cancel();
   attempt.lease.end(attempt.outputs > 0 ? "success" : "neutral");
 }

@@ -2,23 +2,37 @@
  * The attempts of one call that run now: opens them, follows what they have sent, and stops those that are no longer needed.
  * Each of their leases ends here, exactly once. What an attempt's messages and end mean for the call is decided elsewhere.
  */
+import type { Clock } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { Verdict } from "../health/health-gate.ts";
 import type { AgentTransport, AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { attemptHeaders } from "./attempt-headers.ts";
 import type { CallClock } from "./call-clock.ts";
 import type { CallRequest } from "./call-request.ts";
+import type { HangOptions } from "./hang-options.ts";
+import { type Hang, HangWatch, type WatchEvents } from "./hang-watch.ts";
 import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
+import { StatusSigns } from "./work-signs.ts";
+
+export interface LiveAttemptsParts {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly transport: AgentTransport;
+  readonly hang: HangOptions;
+}
 
 /** What attempts tell their call; nothing after they were closed or abandoned. */
 export interface AttemptEvents {
   readonly onMessages: (attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen) => void;
   readonly onEnd: (attempt: LiveAttempt, end: AttemptEnd) => void;
+  /** It hangs; told again and again while it does. */
+  readonly onHung: (attempt: LiveAttempt, hang: Hang) => void;
 }
 
 export class LiveAttempts {
-  readonly #transport: AgentTransport;
+  readonly #parts: LiveAttemptsParts;
   readonly #request: CallRequest;
   readonly #times: CallClock;
   readonly #events: AttemptEvents;
@@ -26,8 +40,8 @@ export class LiveAttempts {
   #made = 0;
   #lastNode: NodeView | undefined;
 
-  constructor(transport: AgentTransport, request: CallRequest, times: CallClock, events: AttemptEvents) {
-    this.#transport = transport;
+  constructor(parts: LiveAttemptsParts, request: CallRequest, times: CallClock, events: AttemptEvents) {
+    this.#parts = parts;
     this.#request = request;
     this.#times = times;
     this.#events = events;
@@ -38,7 +52,7 @@ export class LiveAttempts {
     return this.#made;
   }
 
-  /** The node of the one that was begun last. */
+  /** Of the one that was begun last, and in the end of the one that answered. */
   get lastNode(): NodeView | undefined {
     return this.#lastNode;
   }
@@ -47,13 +61,19 @@ export class LiveAttempts {
     return this.#live.length;
   }
 
+  /** Where they run. */
+  get nodeIds(): readonly string[] {
+    return this.#live.map(({ node }) => node.id);
+  }
+
   begin(node: NodeView, lease: Lease): void {
     const attempt = newAttempt(++this.#made, node, lease);
     this.#lastNode = node;
     this.#live = [...this.#live, attempt];
     const { path, body } = this.#request;
     const headers = attemptHeaders(this.#request, attempt, this.#times.left());
-    attempt.wire = this.#transport.open(
+    attempt.watch = new HangWatch(this.#parts.clock, this.#parts.hang, body.bytes.length, this.#watchEvents(attempt));
+    attempt.wire = this.#parts.transport.open(
       { endpoint: node.endpoint, path, headers, body: body.bytes },
       {
         onMessages: (bytes, seen) => {
@@ -69,14 +89,21 @@ export class LiveAttempts {
 
   /** It has ended by itself. */
   close(attempt: LiveAttempt, verdict: Verdict): void {
+    attempt.watch?.stop();
     attempt.lease.end(verdict);
+    this.#lastNode = attempt.node;
     this.#live = this.#live.filter((other) => other !== attempt);
   }
 
-  /** Stops all but this one. */
-  keepOnly(attempt: LiveAttempt): void {
-    for (const other of this.#live) if (other !== attempt) abandon(other);
+  /** Its first token came: stops all others, and it is no longer watched. */
+  commit(attempt: LiveAttempt): void {
+    const others = this.#live.filter((other) => other !== attempt);
     this.#live = [attempt];
+    this.#lastNode = attempt.node;
+    attempt.watch?.stop();
+    attempt.watch = undefined;
+    attempt.lease.shows("alive");
+    for (const other of others) abandon(other);
   }
 
   abandonAll(): void {
@@ -85,7 +112,32 @@ export class LiveAttempts {
     for (const attempt of live) abandon(attempt);
   }
 
+  #watchEvents(attempt: LiveAttempt): WatchEvents {
+    const { clock, fleet } = this.#parts;
+    const { isUnary, profile, body } = this.#request;
+    const nodeNow = (): NodeView | undefined => fleet.snapshot.byId.get(attempt.node.id);
+    const status = new StatusSigns(profile.modelKey, body.bytes.length);
+    return {
+      isAgentSilent: () => nodeNow()?.availability === "unreachable",
+      ...(isUnary ? { look: (wasPaused: boolean) => status.look(nodeNow(), clock.nowMs(), wasPaused) } : {}),
+      onHung: (hang) => {
+        this.#blame(attempt, hang);
+        this.#events.onHung(attempt, hang);
+      },
+    };
+  }
+
+  /** Of a node whose agent is silent the fleet knows; only what an agent hides is news. */
+  #blame(attempt: LiveAttempt, hang: Hang): void {
+    if (attempt.hasHung || hang === "agent-silent") return;
+    attempt.hasHung = true;
+    attempt.lease.shows("hung");
+  }
+
   resume(): void {
-    for (const attempt of this.#live) attempt.wire?.resume();
+    for (const attempt of this.#live) {
+      attempt.wire?.resume();
+      attempt.watch?.heard({ kind: "waits" });
+    }
   }
 }

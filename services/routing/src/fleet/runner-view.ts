@@ -12,6 +12,8 @@ export interface RunnerView {
   readonly queued: number;
   /** Tokens that fit into it, as Ollama says; 0 while that is not known. */
   readonly contextLength: number;
+  /** Prompt tokens per second that were not cached; undefined until it is learned. */
+  readonly prefillTokensPerSecond: number | undefined;
 }
 
 /** By model key; a runner stands under each name of its weights. A model may have several: Ollama holds one of them, and calls wait for the others. */
@@ -54,5 +56,7 @@ function viewRunner(runner: Runner): RunnerView | undefined {
   const state = STATES.get(runner.state);
   if (state === undefined) return undefined;
   const { slots, active, queued, contextLength } = runner;
-  return { optionsJson: runner.runnerOptionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength };
+  const prefillTokensPerSecond = runner.rates?.prefillTokensPerSecond;
+  const optionsJson = runner.runnerOptionsJson;
+  return { optionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength, prefillTokensPerSecond };
 }

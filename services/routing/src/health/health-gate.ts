@@ -18,6 +18,9 @@ export interface HealthNode {
  */
 export type Verdict = "success" | "node" | "node-and-model" | "turned-away" | "neutral";
 
+/** What an attempt that goes on shows of its node: nothing for too long, or a token. */
+export type LifeSign = "hung" | "alive";
+
 /** Why a node is hidden from a call. */
 export interface Hidden {
   /** In plain words, to follow the node's name. */
@@ -35,6 +38,8 @@ export interface HealthGate {
   failureLoad(nodeId: string): number;
   /** An attempt begins; what is returned takes its end, exactly once. */
   begin(node: HealthNode, modelKey: string): (verdict: Verdict) => void;
+  /** A running attempt shows something. Each attempt shows each sign at most once. */
+  shows(node: HealthNode, sign: LifeSign): void;
   /** `listener` runs when a hidden node may have become visible. Returns how to end it. */
   onChange(listener: () => void): () => void;
   /** Until the next ejected node may be tried, in ms, 0 and up; undefined when none waits for that. */
@@ -47,6 +52,7 @@ export const everyNodeHealthy: HealthGate = {
   isHidden: () => false,
   failureLoad: () => 0,
   begin: () => () => undefined,
+  shows: () => undefined,
   onChange: () => () => undefined,
   nextTryMs: () => undefined,
 };

@@ -7,6 +7,8 @@
 export interface HealthOptions {
   /** Failures in a row that eject. 1 and up. (Envoy: consecutive_5xx, 5.) */
   readonly consecutiveFailures: number;
+  /** Calls in a row that showed nothing for too long and hide their node until it shows life. 1 and up. */
+  readonly consecutiveHangs: number;
   /** How long the first ejection lasts, in ms. (A50: base_ejection_time, 30 s; twice that, since a load may take as long.) */
   readonly baseEjectionMs: number;
   /** Longest ejection, in ms; each one that follows a failed return doubles up to here. (A50: max_ejection_time, 300 s.) */
@@ -19,6 +21,8 @@ export interface HealthOptions {
 
 export const HEALTH_DEFAULTS: HealthOptions = {
   consecutiveFailures: 5,
+  // One may be a prompt of its own kind; a second one that nothing came from in between is the node.
+  consecutiveHangs: 2,
   baseEjectionMs: 60_000,
   maxEjectionMs: 300_000,
   maxEjectedShare: 0.5,

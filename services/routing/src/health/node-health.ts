@@ -1,13 +1,15 @@
 /**
- * The memory of failures: ejects nodes, and models on nodes, after failures in a row, and lets them return by one canary
- * call. It owns no timer; who waits asks when to look again. Ejected is not removed: only discovery removes.
+ * The memory of failures: ejects nodes, and models on nodes, after failures in a row, hides nodes whose calls hang, and lets
+ * them return by one canary call. It owns no timer; who waits asks when to look again. Ejected is not removed: only discovery removes.
  */
 import type { Clock, Logger } from "@drover/platform";
 import { FailureLoad } from "./failure-load.ts";
-import type { HealthGate, HealthNode, Hidden, Verdict } from "./health-gate.ts";
+import { HangMemory } from "./hang-memory.ts";
+import type { HealthGate, HealthNode, Hidden, LifeSign, Verdict } from "./health-gate.ts";
 import { HEALTH_DEFAULTS, type HealthOptions } from "./health-options.ts";
+import { describeState, scoreOf } from "./health-words.ts";
 import { Subject } from "./subject.ts";
-import { isEjected, type SubjectState } from "./subject-state.ts";
+import { HEALTHY, isEjected } from "./subject-state.ts";
 
 /** A node of the fleet, as far as health goes. */
 export interface FleetNode {
@@ -42,6 +44,7 @@ export class NodeHealth implements HealthGate {
   readonly #options: HealthOptions;
   readonly #listeners = new Set<() => void>();
   readonly #load: FailureLoad;
+  readonly #hangs: HangMemory;
   /** Nodes that have attempts running or failures to remember: never more than the fleet has, by `follow`. */
   readonly #records = new Map<string, NodeRecord>();
   /** Those that are not simply healthy, so that picks cost nothing while this is empty. */
@@ -55,6 +58,7 @@ export class NodeHealth implements HealthGate {
     this.#log = log;
     this.#options = { ...HEALTH_DEFAULTS, ...options };
     this.#load = new FailureLoad(clock, this.#options.failureLoadMs);
+    this.#hangs = new HangMemory(this.#options);
   }
 
   /** How often a node or model was spared because too many others were ejected. */
@@ -77,26 +81,34 @@ export class NodeHealth implements HealthGate {
       else if (node.isInventoryComplete) this.#forgetModels(record, node.models);
     }
     this.#load.retain(nodes);
+    this.#hangs.retain(nodes);
   }
 
   isHidden(node: HealthNode, modelKey: string): boolean {
-    if (this.#troubled.size === 0) return false;
-    return this.#subjects(node.id, modelKey).some((subject) => !subject.admits(this.#clock.nowMs()));
+    if (this.#troubled.size === 0 && this.#hangs.isEmpty) return false;
+    const nowMs = this.#clock.nowMs();
+    if (!this.#hangs.admits(node.id, nowMs)) return true;
+    return this.#subjects(node.id, modelKey).some((subject) => !subject.admits(nowMs));
   }
 
   hidden(node: HealthNode, modelKey: string): Hidden | undefined {
     const nowMs = this.#clock.nowMs();
     const subject = this.#subjects(node.id, modelKey).find((each) => !each.admits(nowMs));
-    if (subject === undefined) return undefined;
-    const isModels = this.#records.get(node.id)?.models.get(modelKey) === subject;
-    return this.#describe(subject.state, isModels ? "with this model" : "");
+    if (subject !== undefined) {
+      const isModels = this.#records.get(node.id)?.models.get(modelKey) === subject;
+      return describeState(subject.state, this.#ejectedWhy(isModels ? " with this model" : ""), nowMs);
+    }
+    return this.#hangs.admits(node.id, nowMs) ? undefined : this.#describeHang(node.id);
   }
 
   /** For a node that is in the fleet. */
   report(nodeId: string): HealthReport {
-    const state = this.#records.get(nodeId)?.node.state;
-    if (state === undefined) return { isEjected: false, detail: "", score: 1 };
-    return { isEjected: isEjected(state), detail: this.#describe(state, "").detail, score: this.#score(state) };
+    const state = this.#records.get(nodeId)?.node.state ?? HEALTHY;
+    if (this.#hangs.isHidden(nodeId) && !isEjected(state)) {
+      return { isEjected: true, detail: this.#describeHang(nodeId).detail, score: 0 };
+    }
+    const { detail } = describeState(state, this.#ejectedWhy(""), this.#clock.nowMs());
+    return { isEjected: isEjected(state), detail, score: scoreOf(state, this.#options.consecutiveFailures) };
   }
 
   failureLoad(nodeId: string): number {
@@ -107,9 +119,12 @@ export class NodeHealth implements HealthGate {
     const record = this.#record(node.id);
     const model = modelOf(record, modelKey, this.#options);
     const attempts = { node: record.node.begin(), model: model.begin() };
+    const isHangCanary = this.#hangs.begin(node.id);
     return (verdict) => {
       const nowMs = this.#clock.nowMs();
-      const wasTroubled = this.#troubled.size > 0;
+      const wasTroubled = this.#troubled.size > 0 || isHangCanary;
+      if (verdict === "success") this.shows(node, "alive");
+      else if (isHangCanary) this.#hangs.canaryLost(node.id, nowMs);
       if (verdict !== "success" && verdict !== "neutral") this.#load.add(node.id);
       if (verdict === "node") {
         record.node.failed(attempts.node, nowMs, () => this.#mayEjectNode());
@@ -129,6 +144,18 @@ export class NodeHealth implements HealthGate {
     };
   }
 
+  shows({ id }: HealthNode, sign: LifeSign): void {
+    const wasHidden = this.#hangs.isHidden(id);
+    if (sign === "hung") this.#hangs.hung(id, this.#clock.nowMs(), () => this.#mayEjectNode());
+    else if (!this.#hangs.alive(id)) return;
+    const isHidden = this.#hangs.isHidden(id);
+    if (wasHidden === isHidden) return;
+    const names = { node: this.#fleet.get(id)?.name ?? id };
+    if (isHidden) this.#log.warn({ ...names, hangs: this.#options.consecutiveHangs }, "hidden: its calls show nothing");
+    else this.#log.info(names, "shows life again");
+    if (wasHidden) this.#changed();
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -137,7 +164,7 @@ export class NodeHealth implements HealthGate {
   nextTryMs(): number | undefined {
     const nowMs = this.#clock.nowMs();
     let next: number | undefined;
-    for (const { state } of this.#troubled) {
+    for (const state of [...[...this.#troubled].map((subject) => subject.state), ...this.#hangs.states()]) {
       if (state.kind !== "ejected" || state.untilMs <= nowMs) continue;
       next = Math.min(next ?? Number.POSITIVE_INFINITY, state.untilMs - nowMs);
     }
@@ -195,8 +222,9 @@ export class NodeHealth implements HealthGate {
   }
 
   #mayEjectNode(): boolean {
-    const ejected = [...this.#records.values()].filter(({ node }) => isEjected(node.state)).length;
-    return this.#isWithinCap(ejected, this.#fleet.size);
+    const isNodeHidden = (id: string): boolean =>
+      this.#hangs.isHidden(id) || isEjected(this.#records.get(id)?.node.state ?? HEALTHY);
+    return this.#isWithinCap([...this.#fleet.keys()].filter(isNodeHidden).length, this.#fleet.size);
   }
 
   /** Among the nodes that have the model, those that are ejected as a whole included. */
@@ -217,34 +245,13 @@ export class NodeHealth implements HealthGate {
     return false;
   }
 
-  #describe(state: SubjectState, what: string): Hidden {
-    const failed = `ejected after ${this.#options.consecutiveFailures} failures in a row`;
-    const why = what === "" ? failed : `${failed} ${what}`;
-    switch (state.kind) {
-      case "healthy":
-        return { detail: "", retryAfterMs: 0 };
-      case "ejected": {
-        const leftMs = Math.max(state.untilMs - this.#clock.nowMs(), 0);
-        const next = leftMs === 0 ? "the next call tries it" : `tried again in ${Math.ceil(leftMs / 1_000)} s`;
-        return { detail: `${why}, ${next}`, retryAfterMs: leftMs };
-      }
-      case "probing":
-        return { detail: `${why}, one call tries it now`, retryAfterMs: undefined };
-      case "returning":
-        return { detail: `back after failures, takes ${state.allowance} at once so far`, retryAfterMs: undefined };
-    }
+  #ejectedWhy(what: string): string {
+    return `ejected after ${this.#options.consecutiveFailures} failures in a row${what}`;
   }
 
-  #score(state: SubjectState): number {
-    switch (state.kind) {
-      case "healthy":
-        return 1 - state.failures / (this.#options.consecutiveFailures + 1);
-      case "ejected":
-      case "probing":
-        return 0;
-      case "returning":
-        return 0.5;
-    }
+  #describeHang(nodeId: string): Hidden {
+    const why = `its last ${this.#options.consecutiveHangs} calls showed nothing for too long`;
+    return describeState(this.#hangs.of(nodeId), why, this.#clock.nowMs());
   }
 
   #forget(nodeId: string, record: NodeRecord): void {

@@ -11,6 +11,7 @@ import { createPolicy } from "../balancing/policies.ts";
 import type { Call } from "../dispatch/call.ts";
 import type { CallEnding, CallerStream, CallRequest } from "../dispatch/call-request.ts";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { HangOptions } from "../dispatch/hang-options.ts";
 import { NodeHealth } from "../health/node-health.ts";
 import { FakeFleet, type FakeNode } from "./fake-fleet.ts";
 import { frame } from "./frames.ts";
@@ -69,6 +70,7 @@ export interface DispatchBenchOptions {
   readonly log?: Logger;
   /** Whether failures in a row eject, default false: tests of one call then need not mind the others. */
   readonly hasEjection?: boolean;
+  readonly hang?: Partial<HangOptions>;
 }
 
 export class DispatchBench {
@@ -92,6 +94,7 @@ export class DispatchBench {
       picker: picker(createPicker(createPolicy("round-robin"), this.ledger, this.health)),
       transport: this.transport,
       health: this.health,
+      ...(options.hang === undefined ? {} : { hang: options.hang }),
     });
     if (hasEjection) this.fake.fleet.onChange(({ byId }) => this.health.follow(byId));
   }

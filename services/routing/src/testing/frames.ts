@@ -2,6 +2,8 @@
  * gRPC messages with their prefix, for tests: shaped as the wire has them, with bodies that mean nothing.
  */
 import { Buffer } from "node:buffer";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { ChatResponseSchema, ProgressSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 
 const PROGRESS_TAG = 0x0a;
 const CHUNK_TAG = 0x12;
@@ -17,6 +19,12 @@ export function frame(body: Uint8Array | readonly number[], flag = 0): Buffer {
 
 export function progressFrame(text = ""): Buffer {
   return tagged(PROGRESS_TAG, text);
+}
+
+/** Progress that says something. */
+export function wordFrame(kind: MessageInitShape<typeof ProgressSchema>["kind"]): Buffer {
+  const event = { case: "progress" as const, value: create(ProgressSchema, kind === undefined ? {} : { kind }) };
+  return frame(toBinary(ChatResponseSchema, create(ChatResponseSchema, { event })));
 }
 
 export function chunkFrame(text = ""): Buffer {

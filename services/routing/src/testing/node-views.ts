@@ -47,7 +47,8 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
 
 /** An idle runner with the model's own options, unless told otherwise. */
 export function runnerView(options: Partial<RunnerView> = {}): RunnerView {
-  return { optionsJson: "", state: "loaded", slots: 1, active: 0, queued: 0, contextLength: 0, ...options };
+  const load = { slots: 1, active: 0, queued: 0 };
+  return { optionsJson: "", state: "loaded", ...load, contextLength: 0, prefillTokensPerSecond: undefined, ...options };
 }
 
 function modelView(name: string, capabilities: readonly string[]): ModelView {

@@ -2,10 +2,10 @@
  * A transport without a network: the test plays the node's side of every attempt, and sees what dispatch did to it.
  */
 import { Buffer } from "node:buffer";
-import { DroverError, type EndingKind, type Metadata, toGrpcTrailers } from "@drover/platform";
+import { DroverError, type EndingKind, type Metadata, protoDuration, toGrpcTrailers } from "@drover/platform";
 import type { AgentTransport, Attempt, AttemptEnd, AttemptListener, AttemptRequest } from "../transport/attempt.ts";
 import { FrameScanner } from "../transport/frame-scanner.ts";
-import { chunkFrame, doneFrame, progressFrame, unaryFrame } from "./frames.ts";
+import { chunkFrame, doneFrame, progressFrame, unaryFrame, wordFrame } from "./frames.ts";
 
 export class ScriptedTransport implements AgentTransport {
   readonly attempts: ScriptedAttempt[] = [];
@@ -76,6 +76,20 @@ export class ScriptedAttempt implements Attempt {
 
   progress(): void {
     this.sends(progressFrame());
+  }
+
+  /** The agent says what the attempt does. */
+  queues(position = 1): void {
+    this.sends(wordFrame({ case: "queued", value: { position } }));
+  }
+
+  loads(elapsedMs = 0): void {
+    this.sends(wordFrame({ case: "loading", value: { elapsed: protoDuration(elapsedMs) } }));
+  }
+
+  reads(elapsedMs: number, expectedMs: number): void {
+    const value = { elapsed: protoDuration(elapsedMs), expected: protoDuration(expectedMs) };
+    this.sends(wordFrame({ case: "prefill", value }));
   }
 
   chunk(text = "t"): void {

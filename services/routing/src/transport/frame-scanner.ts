@@ -7,7 +7,7 @@
 import type { FramesSeen } from "./attempt.ts";
 
 const PREFIX_BYTES = 5;
-const PROGRESS_TAG = 0x0a;
+export const PROGRESS_TAG = 0x0a;
 const DONE_TAG = 0x1a;
 
 export class FrameScanner implements FramesSeen {
@@ -96,13 +96,12 @@ export function withoutEmptyMessages(frames: Uint8Array): Uint8Array {
   return Buffer.concat(kept);
 }
 
-/** `frames` without its progress messages; it must consist of whole messages of a token stream. */
-export function withoutProgress(frames: Uint8Array): Uint8Array {
-  const kept: Uint8Array[] = [];
-  for (const { start, end } of boundsOf(frames)) {
-    if (frames[start + PREFIX_BYTES] !== PROGRESS_TAG) kept.push(frames.subarray(start, end));
+/** `frames`, whole messages from the beginning of a token stream, from its first output on. A view, not a copy. */
+export function afterProgress(frames: Uint8Array): Uint8Array {
+  for (const { start } of boundsOf(frames)) {
+    if (frames[start + PREFIX_BYTES] !== PROGRESS_TAG) return frames.subarray(start);
   }
-  return Buffer.concat(kept);
+  return frames.subarray(frames.length);
 }
 
 /** The messages in `frames`, which must consist of whole ones, without their prefixes. Views, not copies. */

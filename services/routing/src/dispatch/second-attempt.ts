@@ -1,0 +1,25 @@
+/**
+ * Where a call whose attempt hangs is tried a second time: on another node that can begin at once, or nowhere. Bounded by a
+ * budget of its own, so that a fleet that is slow everywhere does not get its work twice.
+ */
+import type { Picked } from "../balancing/picker.ts";
+import type { ChoiceRequest } from "./choose-node.ts";
+import type { LiveAttempts } from "./live-attempts.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+
+/** What a router gives to all its calls. */
+export interface SecondMeans {
+  readonly attemptsMax: number;
+  readonly budget: RetryBudget;
+}
+
+/** Undefined: none now; worth asking again while the attempt hangs. */
+export function pickSecond(request: ChoiceRequest, attempts: LiveAttempts, means: SecondMeans): Picked | undefined {
+  const { picker, snapshot, profile, failed, nowMs } = request;
+  if (profile.node !== undefined || attempts.count > 1 || attempts.made >= means.attemptsMax) return undefined;
+  // Before the pick, which rotates and takes a lease.
+  if (means.budget.isEmpty) return undefined;
+  const picked = picker.pickFree({ profile, excluded: new Set([...failed.ids, ...attempts.nodeIds]), nowMs }, snapshot);
+  if (picked !== undefined) means.budget.withdraw();
+  return picked;
+}

@@ -48,7 +48,9 @@ export class HangWatch {
     this.#events = events;
     this.#checkedMs = clock.nowMs();
     this.#sayByMs = this.#checkedMs + options.firstWordMs + Math.floor(bodyBytes / UPLOAD_BYTES_PER_MS);
-    this.#arm();
+    const sign = events.look?.(false);
+    if (sign === undefined) this.#arm();
+    else this.heard(sign);
   }
 
   /** The agent said what the attempt does. */

@@ -90,6 +90,11 @@ export function brokenAfterCommit(failure: DroverError, outputs: number): Drover
   });
 }
 
+/** The end of a call that met an error of our own. */
+export function unexpectedFailure(callId: string, cause: unknown): DroverError {
+  return new DroverError("internal", `Drover failed on this call; its log says why. Call ${callId}.`, { cause });
+}
+
 /** When to try again where nothing better is known: what is away comes back in seconds, or another node is found. */
 const RETRY_AFTER_MS = 1_000;
 

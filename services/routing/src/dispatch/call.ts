@@ -15,6 +15,7 @@ import {
   describeFailure,
   notOneMessage,
   readAnswer,
+  unexpectedFailure,
   withRetryHint,
 } from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
@@ -32,7 +33,6 @@ import { decideRetry } from "./retry-policy.ts";
 import { pickSecond } from "./second-attempt.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
 import { suitedProfile } from "./suited-profile.ts";
-import { lastSign } from "./work-signs.ts";
 
 export class Call {
   readonly #parts: DispatchParts;
@@ -152,21 +152,14 @@ export class Call {
     }
   }
 
-  /** The last messages that are looked into: progress, and what came with the first token. */
   #beforeCommit(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     if (seen.outputs > 0) this.#commit(attempt);
-    else {
-      const sign = lastSign(bytes);
-      if (sign !== undefined) attempt.watch?.heard(sign);
-    }
     const told = this.#request.isProgressWanted ? bytes : afterProgress(bytes);
     if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
   }
 
   #block(attempt: LiveAttempt): void {
-    attempt.wire?.pause();
-    // What a node says is not heard now.
-    attempt.watch?.stop();
+    this.#attempts.pause(attempt);
     // The write itself may have ended the call.
     if (this.#state.kind !== "ended") this.#stalled.blocked();
   }
@@ -308,8 +301,6 @@ export class Call {
 
   #failUnexpectedly(cause: unknown): void {
     this.#parts.log.error({ call: this.#request.id, err: cause }, "a call ended by an error that nobody expected");
-    this.#fail(
-      new DroverError("internal", `Drover failed on this call; its log says why. Call ${this.#request.id}.`, { cause }),
-    );
+    this.#fail(unexpectedFailure(this.#request.id, cause));
   }
 }

@@ -14,7 +14,7 @@ import type { CallRequest } from "./call-request.ts";
 import type { HangOptions } from "./hang-options.ts";
 import { type Hang, HangWatch, type WatchEvents } from "./hang-watch.ts";
 import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
-import { StatusSigns } from "./work-signs.ts";
+import { lastSign, StatusSigns } from "./work-signs.ts";
 
 export interface LiveAttemptsParts {
   readonly clock: Clock;
@@ -80,11 +80,18 @@ export class LiveAttempts {
           attempt.messages = seen.messages;
           attempt.outputs = seen.outputs;
           attempt.hasDone = seen.hasDone;
+          if (seen.outputs === 0 && !this.#request.isUnary) this.#hear(attempt, bytes);
           this.#events.onMessages(attempt, bytes, seen);
         },
         onEnd: (end) => this.#events.onEnd(attempt, end),
       },
     );
+  }
+
+  /** Its agent's progress: the only messages that are ever looked into. */
+  #hear(attempt: LiveAttempt, bytes: Uint8Array): void {
+    const sign = lastSign(bytes);
+    if (sign !== undefined) attempt.watch?.heard(sign);
   }
 
   /** It has ended by itself. */
@@ -132,6 +139,12 @@ export class LiveAttempts {
     if (attempt.hasHung || hang === "agent-silent") return;
     attempt.hasHung = true;
     attempt.lease.shows("hung");
+  }
+
+  /** The caller does not read: nothing is read of the attempt either, so it cannot be judged. */
+  pause(attempt: LiveAttempt): void {
+    attempt.wire?.pause();
+    attempt.watch?.stop();
   }
 
   resume(): void {

@@ -13,8 +13,11 @@ import {
   readGrpcStatus,
 } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
+import { type Verdict, verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd } from "../transport/attempt.ts";
 import { kindOfCode } from "../transport/transport-error.ts";
+import type { CallRequest } from "./call-request.ts";
+import type { LiveAttempt } from "./live-attempt.ts";
 
 export interface Answered {
   readonly isUnary: boolean;
@@ -29,7 +32,7 @@ export interface Answer {
   readonly trailers: Metadata;
 }
 
-export function readAnswer(end: AttemptEnd, answered: Answered): Answer {
+function readAnswer(end: AttemptEnd, answered: Answered): Answer {
   // After `done` the caller has the whole answer: that the connection broke before the trailers takes nothing from it.
   const isWhole = !answered.isUnary && answered.hasDone;
   if (end.kind === "broken") return { error: isWhole ? undefined : end.error, trailers: {} };
@@ -65,8 +68,23 @@ export function notOneMessage(messages: number): DroverError {
   return new DroverError("node_protocol_error", `The node answered ${messages} messages instead of one.`);
 }
 
+/** What the end of an attempt means for its call and for its node. */
+export interface Outcome {
+  /** As the caller sees it; undefined: success. */
+  readonly failure: DroverError | undefined;
+  readonly verdict: Verdict;
+  readonly trailers: Metadata;
+}
+
+export function outcomeOf(end: AttemptEnd, attempt: LiveAttempt, { isUnary, profile }: CallRequest): Outcome {
+  const { error, trailers } = readAnswer(end, { ...attempt, isUnary });
+  if (error === undefined) return { failure: undefined, verdict: "success", trailers };
+  const failure = attemptFailure(error, attempt.node, attempt.number, profile.model);
+  return { failure, verdict: verdictOf(error.kind), trailers };
+}
+
 /** The failure as the caller sees it: with model, node and attempt. */
-export function attemptFailure(error: DroverError, node: NodeView, attempt: number, model: string): DroverError {
+function attemptFailure(error: DroverError, node: NodeView, attempt: number, model: string): DroverError {
   const message = `${error.message} (node "${node.name}", attempt ${attempt})`;
   return new DroverError(error.kind, message, {
     facts: { ...error.facts, model, node: node.name, attempt: String(attempt) },

@@ -6,15 +6,13 @@
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
 import type { CallProfile } from "../balancing/call-profile.ts";
-import { verdictOf } from "../health/health-gate.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { afterProgress } from "../transport/frame-scanner.ts";
 import {
-  attemptFailure,
   brokenAfterCommit,
   describeFailure,
   notOneMessage,
-  readAnswer,
+  outcomeOf,
   unexpectedFailure,
   withRetryHint,
 } from "./attempt-outcome.ts";
@@ -195,19 +193,18 @@ export class Call {
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
-    const answer = readAnswer(end, { ...attempt, isUnary: this.#request.isUnary });
-    this.#attempts.close(attempt, answer.error === undefined ? "success" : verdictOf(answer.error.kind));
-    if (answer.error === undefined) return this.#succeed(attempt, answer.trailers);
-    const failure = attemptFailure(answer.error, attempt.node, attempt.number, this.#request.profile.model);
-    if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), answer.trailers);
+    const { failure, verdict, trailers } = outcomeOf(end, attempt, this.#request);
+    this.#attempts.close(attempt, verdict);
+    if (failure === undefined) return this.#succeed(attempt, trailers);
+    if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), trailers);
     this.#failedNodes.add(attempt.node, failure, this.#parts.clock.nowMs());
     this.#lastFailure = failure;
     this.#profile = suitedProfile(this.#profile, failure);
     const poison = this.#failedNodes.poison(this.#request.profile.model);
-    if (poison !== undefined) return this.#fail(poison, answer.trailers);
+    if (poison !== undefined) return this.#fail(poison, trailers);
     // The other one may still answer, unless this is what every node would say (gRFC A6: a fatal status ends all hedges).
     if (this.#attempts.count > 0 && failure.ending.elsewhere !== "never") return;
-    this.#retryOrFail(failure, answer.trailers);
+    this.#retryOrFail(failure, trailers);
   }
 
   #succeed(attempt: LiveAttempt, trailers: Metadata): void {

@@ -331,6 +331,20 @@ describe("a router with two nodes", () => {
     expect((await grpc.stream(chat, say(), patient)).error).toBeUndefined();
   });
 
+  it("tells a call that waits for a node so after 2 s, unless it wants no progress", async () => {
+    const grpc = await startRouter();
+    for (const node of ["a", "b"]) await grpc.unary(drainNode, { node });
+    const wait = (headers: Record<string, string>) =>
+      grpc.stream(chat, say(), { metadata: { "drover-max-wait-ms": "2500", ...headers } });
+    const [told, untold] = await Promise.all([wait({}), wait({ "drover-progress": "off" })]);
+    for (const node of ["a", "b"]) await grpc.unary(resumeNode, { node });
+    expect(told.messages.map(({ event }) => event.value)).toMatchObject([
+      { kind: { case: "queued", value: { position: 0 } } },
+    ]);
+    expect(untold.messages).toEqual([]);
+    expect([told.error?.code, untold.error?.code]).toEqual([status.UNAVAILABLE, status.UNAVAILABLE]);
+  });
+
   it("tells calls that wait when it stops, and lets those that run finish", async () => {
     const slow = await startSimOllama(["--models", MODEL, "--speed", "20", "--answer-tokens", "30"]);
     ends.push(() => slow.close());

@@ -29,11 +29,16 @@ export interface Picked {
   readonly lease: Lease;
 }
 
-export type PickResult =
-  | Picked
-  /** No node now, but a change of the fleet may bring one. `error` is what to say if the caller's patience ends first. */
-  | { readonly kind: "wait"; readonly error: DroverError }
-  | { readonly kind: "refused"; readonly error: DroverError };
+/** No node now, but a change of the fleet may bring one. */
+export interface Waiting {
+  readonly kind: "wait";
+  /** What to say if the caller's patience ends first. */
+  readonly error: DroverError;
+  /** Until a node may take it, in ms; undefined when nobody knows. */
+  readonly expectedMs?: number;
+}
+
+export type PickResult = Picked | Waiting | { readonly kind: "refused"; readonly error: DroverError };
 
 export interface PickRequest {
   readonly profile: CallProfile;

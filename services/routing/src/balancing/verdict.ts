@@ -23,7 +23,7 @@ export function verdictWithoutCandidate(
   const { profile } = request;
   // Before those that are away: a queue that is full now says more than a node that may come back.
   if (nodes["queue-full"].length > 0) return refuse(queueFull(profile, nodes["queue-full"]));
-  if (nodes["ejected"].length > 0) return wait(ejected(profile, nodes["ejected"], nodes["unavailable"], health));
+  if (nodes["ejected"].length > 0) return ejected(profile, nodes["ejected"], nodes["unavailable"], health);
   if (nodes["unavailable"].length > 0) return wait(unavailable(profile, nodes["unavailable"]));
   const pending = pendingEndpoints(snapshot, request.nowMs);
   if (!snapshot.isDiscovered || pending.length > 0) return wait(notReady(profile, pending.length, snapshot));
@@ -90,17 +90,20 @@ function ejected(
   nodes: readonly NodeView[],
   away: readonly NodeView[],
   health: HealthGate,
-): DroverError {
+): PickResult {
   const hidden = nodes.map((node) => health.hidden(node, profile.modelKey));
   const states = listed([
     ...nodes.map((node, index) => `${node.name}: ${hidden[index]?.detail ?? ""}`),
     ...away.map((node) => `${node.name}: ${node.detail}`),
   ]);
-  const soonestMs = Math.min(...hidden.map((each) => each?.retryAfterMs ?? RETRY_AFTER_MS));
-  return new DroverError("no_node_available", `No node that has model "${profile.model}" takes work now (${states}).`, {
+  const soonestMs = Math.min(...hidden.map((each) => each?.retryAfterMs ?? Number.POSITIVE_INFINITY));
+  const isKnown = soonestMs !== Number.POSITIVE_INFINITY;
+  const message = `No node that has model "${profile.model}" takes work now (${states}).`;
+  const error = new DroverError("no_node_available", message, {
     facts: { model: profile.model },
-    retryAfterMs: Math.max(soonestMs, RETRY_AFTER_MS),
+    retryAfterMs: isKnown ? Math.max(soonestMs, RETRY_AFTER_MS) : RETRY_AFTER_MS,
   });
+  return { kind: "wait", error, ...(isKnown ? { expectedMs: soonestMs } : {}) };
 }
 
 function queueFull(profile: CallProfile, nodes: readonly NodeView[]): DroverError {

@@ -36,7 +36,7 @@ const STATES: readonly (readonly [string, Step])[] = [
     (bench) => {
       const started = bench.start({ timeoutMs: 60_000 });
       bench.transport.last.fails("ollama_busy");
-      expect(bench.leftovers).toMatchObject({ attempts: 0, leases: 0, timers: 2 });
+      expect(bench.leftovers).toMatchObject({ attempts: 0, leases: 0, timers: 3 });
       return started;
     },
   ],

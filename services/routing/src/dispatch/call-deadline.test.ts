@@ -83,7 +83,7 @@ describe("a call's deadline", () => {
     const { caller } = bench.start({ timeoutMs: 100 });
     bench.clock.advance(60);
     bench.transport.last.fails("ollama_busy");
-    expect(bench.leftovers).toMatchObject({ timers: 2, attempts: 0, leases: 0 });
+    expect(bench.leftovers).toMatchObject({ timers: 3, attempts: 0, leases: 0 });
     bench.clock.advance(35);
     bench.transport.last.fails("ollama_busy");
     expect(caller.outcome).toBe("deadline_exceeded");

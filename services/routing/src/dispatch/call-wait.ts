@@ -3,8 +3,10 @@
  * It does not know what is looked for.
  */
 import { type Clock, DroverError, type Timer } from "@drover/platform";
+import type { Waiting } from "../balancing/picker.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { CallClock } from "./call-clock.ts";
+import type { RouterQueue } from "./progress-words.ts";
 import { roomFull, type WaitingRoom } from "./waiting-room.ts";
 
 /** How long a call waits while no node is known at all: long enough for a fleet that is starting. */
@@ -35,7 +37,9 @@ export class CallWait {
   readonly #times: CallClock;
   readonly #events: CallWaitEvents;
   /** Undefined while it does not wait. */
-  #current: { error: DroverError; isFleetKnown: boolean; timer: Timer } | undefined;
+  #current: { reason: Waiting; sinceMs: number; isFleetKnown: boolean; timer: Timer } | undefined;
+
+  #pause: Timer | undefined;
 
   constructor(parts: CallWaitParts, times: CallClock, events: CallWaitEvents) {
     this.#parts = parts;
@@ -44,31 +48,48 @@ export class CallWait {
   }
 
   /** Waits, or goes on waiting for a newer reason. Returns with what the call must end instead, if it may not wait. */
-  wait(error: DroverError): DroverError | undefined {
+  wait(reason: Waiting, modelKey: string): DroverError | undefined {
+    const sinceMs = this.#parts.clock.nowMs();
     const isFleetKnown = this.#parts.fleet.snapshot.nodes.length > 0;
     const before = this.#current;
     // Still waiting; only what would be said at the end is newer, unless its patience changed with the fleet.
     if (before?.isFleetKnown === isFleetKnown) {
-      before.error = error;
+      before.reason = reason;
+      before.sinceMs = sinceMs;
       return undefined;
     }
     if (before === undefined) {
-      if (this.#times.left().waitMs === 0) return error;
-      if (!this.#parts.waiting.enter(this.#events.lookAgain)) return roomFull();
+      if (this.#times.left().waitMs === 0) return reason.error;
+      if (!this.#parts.waiting.enter(this.#events.lookAgain, modelKey)) return roomFull();
     }
     before?.timer.cancel();
     this.#times.beginWait();
-    this.#current = { error, isFleetKnown, timer: this.#patience(isFleetKnown) };
+    this.#current = { reason, sinceMs, isFleetKnown, timer: this.#patience(isFleetKnown) };
     return undefined;
+  }
+
+  /** Looks again after this time, whatever the fleet does. */
+  pause(afterMs: number): void {
+    this.leave();
+    this.#pause = this.#parts.clock.after(afterMs, this.#events.lookAgain);
   }
 
   /** The latest reason for waiting; undefined while it does not wait. */
   get error(): DroverError | undefined {
-    return this.#current?.error;
+    return this.#current?.reason.error;
+  }
+
+  /** Where it stands now. */
+  place(): RouterQueue {
+    const position = this.#parts.waiting.ahead(this.#events.lookAgain);
+    const { reason, sinceMs } = this.#current ?? {};
+    if (reason?.expectedMs === undefined || sinceMs === undefined) return { position, expectedMs: undefined };
+    return { position, expectedMs: Math.max(reason.expectedMs - (this.#parts.clock.nowMs() - sinceMs), 0) };
   }
 
   /** Harmless when it does not wait. */
   leave(): void {
+    this.#pause?.cancel();
     if (this.#current === undefined) return;
     this.#times.endWait();
     this.#current.timer.cancel();
@@ -80,7 +101,7 @@ export class CallWait {
     const leftMs = this.#times.left().waitMs;
     const patienceMs = isFleetKnown ? leftMs : Math.min(leftMs, UNKNOWN_FLEET_WAIT_MS);
     return this.#parts.clock.after(patienceMs, () => {
-      if (this.#current !== undefined) this.#events.tooLong(this.#current.error);
+      if (this.#current !== undefined) this.#events.tooLong(this.#current.reason.error);
     });
   }
 }

@@ -77,7 +77,7 @@ describe("a call that no node can take now", () => {
 
   it("is placed in the order of arrival", async () => {
     const bench = await drainingBench();
-    for (let count = 0; count < 5; count++) bench.start(CALL);
+    for (let count = 0; count < 5; count++) bench.start({ ...CALL, isProgressWanted: false });
     await bench.change("a", {});
     const sent = bench.transport.attempts.map((attempt) => attempt.request.headers["drover-call"]);
     expect(sent).toEqual(["call-1", "call-2", "call-3", "call-4", "call-5"]);
@@ -96,7 +96,7 @@ describe("a call that no node can take now", () => {
 
   it("is refused when too many wait already", async () => {
     const bench = await drainingBench();
-    for (let count = 0; count < WAITING_MAX; count++) bench.start(CALL);
+    for (let count = 0; count < WAITING_MAX; count++) bench.start({ ...CALL, isProgressWanted: false });
     const { caller } = bench.start(CALL);
     expect(caller.outcome).toBe("queue_full");
     expect(caller.endings[0]?.error?.retryAfterMs).toBe(1_000);

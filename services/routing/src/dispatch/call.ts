@@ -5,7 +5,7 @@
  * moves whole messages, and after the commit it never looks into one.
  */
 import { DroverError, type Metadata, type Timer } from "@drover/platform";
-import type { CallProfile } from "../balancing/call-profile.ts";
+import type { Waiting } from "../balancing/picker.ts";
 import type { AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { afterProgress } from "../transport/frame-scanner.ts";
 import {
@@ -17,6 +17,7 @@ import {
   withRetryHint,
 } from "./attempt-outcome.ts";
 import { CallClock } from "./call-clock.ts";
+import { CallProgress } from "./call-progress.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallState } from "./call-state.ts";
 import { deadlineError, reportTrailers } from "./call-times.ts";
@@ -27,41 +28,40 @@ import { FailedNodes } from "./failed-nodes.ts";
 import type { Hang } from "./hang-watch.ts";
 import type { LiveAttempt } from "./live-attempt.ts";
 import { LiveAttempts } from "./live-attempts.ts";
+import { queuedFrame, retryingFrame } from "./progress-words.ts";
 import { decideRetry } from "./retry-policy.ts";
 import { pickSecond } from "./second-attempt.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
-import { suitedProfile } from "./suited-profile.ts";
 
 export class Call {
   readonly #parts: DispatchParts;
   readonly #request: CallRequest;
   readonly #caller: CallerStream;
   readonly #clock: CallClock;
-  readonly #failedNodes: FailedNodes;
+  readonly #failed: FailedNodes;
   readonly #stalled: StalledCaller;
   readonly #wait: CallWait;
+  readonly #progress: CallProgress;
   readonly #attempts: LiveAttempts;
-  readonly #lookAgain = (): void => this.#guarded(() => this.#place());
   #state: CallState = { kind: "placing" };
   #deadline: Timer | undefined;
-  #chargedRetries = 0;
-  #lastFailure: DroverError | undefined;
-  /** What a node must have; failures can make it more. */
-  #profile: CallProfile;
 
   constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
-    this.#profile = request.profile;
-    this.#failedNodes = new FailedNodes(parts.retry);
-    this.#stalled = new StalledCaller(parts.clock, () =>
-      this.#guarded(() => this.#fail(stalledError(request.profile.model))),
-    );
+    this.#failed = new FailedNodes(request.profile, parts.retry);
+    const { model } = request.profile;
+    this.#stalled = new StalledCaller(parts.clock, () => this.#guarded(() => this.#fail(stalledError(model))));
     this.#clock = new CallClock(parts.clock, request);
     this.#wait = new CallWait(parts, this.#clock, {
-      lookAgain: this.#lookAgain,
-      tooLong: (error) => this.#guarded(() => this.#fail(this.#lastFailure ?? error)),
+      lookAgain: () => this.#guarded(() => this.#place()),
+      tooLong: (error) => this.#guarded(() => this.#fail(this.#failed.lastError ?? error)),
+    });
+    this.#progress = new CallProgress({
+      clock: parts.clock,
+      isWanted: request.isProgressWanted && !request.isUnary,
+      onDue: () => this.#guarded(() => this.#sayProgress()),
     });
     this.#attempts = new LiveAttempts(parts, request, this.#clock, {
       onMessages: (attempt, bytes, seen) => this.#onMessages(attempt, bytes, seen),
@@ -72,8 +72,6 @@ export class Call {
 
   start(): void {
     this.#guarded(() => {
-      this.#parts.budget.deposit();
-      this.#parts.secondBudget.deposit();
       if (this.#parts.isStopping()) return this.#failStopping();
       const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
@@ -93,7 +91,7 @@ export class Call {
 
   /** Waiting longer would only end in being cut off; an attempt that runs has its time. */
   routerStops(): void {
-    if (this.#state.kind === "waiting" || this.#state.kind === "backing-off") this.#guarded(() => this.#failStopping());
+    if (this.#state.kind === "waiting") this.#guarded(() => this.#failStopping());
   }
 
   /** The caller's end takes bytes again after a `write` that was answered false. */
@@ -108,35 +106,31 @@ export class Call {
     switch (choice.kind) {
       case "picked":
         this.#wait.leave();
+        this.#progress.stop();
         this.#state = { kind: "attempting" };
         return this.#attempts.begin(choice.node, choice.lease);
       case "pause":
         return this.#backOff(choice.afterMs);
       case "wait":
         // A live node's failure says more than to wait on; one that vanished or drains may be back in time.
-        if (this.#lastFailure === undefined || this.#failedNodes.isLastFree) return this.#waitFor(choice.error);
-        return this.#fail(this.#lastFailure);
+        if (this.#failed.lastError === undefined || this.#failed.isLastFree) return this.#waitFor(choice);
+        return this.#fail(this.#failed.lastError);
       case "refused":
-        return this.#fail(this.#lastFailure ?? choice.error);
+        return this.#fail(this.#failed.lastError ?? choice.error);
     }
   }
 
   #choiceRequest(): ChoiceRequest {
     const { picker, fleet, clock } = this.#parts;
-    return {
-      picker,
-      snapshot: fleet.snapshot,
-      profile: this.#profile,
-      failed: this.#failedNodes,
-      nowMs: clock.nowMs(),
-    };
+    return { picker, snapshot: fleet.snapshot, failed: this.#failed, nowMs: clock.nowMs() };
   }
 
-  #waitFor(error: DroverError): void {
+  #waitFor(reason: Waiting): void {
     if (this.#parts.isStopping()) return this.#failStopping();
-    const refusal = this.#wait.wait(error);
-    if (refusal === undefined) this.#state = { kind: "waiting" };
-    else this.#fail(this.#lastFailure ?? refusal);
+    const refusal = this.#wait.wait(reason, this.#request.profile.modelKey);
+    if (refusal !== undefined) return this.#fail(this.#failed.lastError ?? refusal);
+    this.#state = { kind: "waiting" };
+    this.#progress.begin();
   }
 
   /** The hot path: runs for each piece of a stream, so it allocates nothing once committed. */
@@ -152,8 +146,15 @@ export class Call {
 
   #beforeCommit(attempt: LiveAttempt, bytes: Uint8Array, seen: FramesSeen): void {
     if (seen.outputs > 0) this.#commit(attempt);
-    const told = this.#request.isProgressWanted ? bytes : afterProgress(bytes);
+    const told = this.#progress.admits(attempt) ? bytes : afterProgress(bytes);
     if (told.length > 0 && !this.#caller.write(told)) this.#block(attempt);
+  }
+
+  /** Says while no attempt runs what is waited for. */
+  #sayProgress(): void {
+    const { lastError } = this.#failed;
+    const frame = lastError === undefined ? queuedFrame(this.#wait.place()) : retryingFrame(lastError);
+    if (!this.#caller.write(frame)) this.#stalled.blocked();
   }
 
   #block(attempt: LiveAttempt): void {
@@ -182,12 +183,12 @@ export class Call {
 
   /** Tries another node beside it, if one can begin at once; whichever shows a token first has the call. */
   #onHung(attempt: LiveAttempt, hang: Hang): void {
-    const { retry, secondBudget: budget, log } = this.#parts;
-    const second = pickSecond(this.#choiceRequest(), this.#attempts, { attemptsMax: retry.attemptsMax, budget });
+    const second = pickSecond(this.#choiceRequest(), this.#attempts, this.#parts);
     if (second === undefined) return;
     const nodes = { node: attempt.node.name, secondNode: second.node.name };
     const afterMs = Math.round(this.#clock.times().totalMs);
-    log.info({ call: this.#request.id, ...nodes, hang, afterMs }, "attempt hangs, trying another node beside it");
+    const line = { call: this.#request.id, ...nodes, hang, afterMs };
+    this.#parts.log.info(line, "attempt hangs, trying another node beside it");
     this.#attempts.begin(second.node, second.lease);
   }
 
@@ -197,10 +198,8 @@ export class Call {
     this.#attempts.close(attempt, verdict);
     if (failure === undefined) return this.#succeed(attempt, trailers);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), trailers);
-    this.#failedNodes.add(attempt.node, failure, this.#parts.clock.nowMs());
-    this.#lastFailure = failure;
-    this.#profile = suitedProfile(this.#profile, failure);
-    const poison = this.#failedNodes.poison(this.#request.profile.model);
+    this.#failed.add(attempt.node, failure, this.#parts.clock.nowMs());
+    const { poison } = this.#failed;
     if (poison !== undefined) return this.#fail(poison, trailers);
     // The other one may still answer, unless this is what every node would say (gRFC A6: a fatal status ends all hedges).
     if (this.#attempts.count > 0 && failure.ending.elsewhere !== "never") return;
@@ -218,26 +217,18 @@ export class Call {
   #retryOrFail(failure: DroverError, trailers: Metadata): void {
     // A node knows only its own attempt.
     if (failure.kind === "deadline_exceeded") return this.#fail(this.#late(failure), trailers);
-    const isFree = this.#failedNodes.isLastFree;
     // Without a node to try there is nothing to spend budget or time on.
-    if (!isFree && !hasNodeToTry(this.#choiceRequest())) return this.#fail(failure, trailers);
+    if (!this.#failed.isLastFree && !hasNodeToTry(this.#choiceRequest())) return this.#fail(failure, trailers);
+    const isPinned = this.#request.profile.node !== undefined;
+    const made = { attempts: this.#attempts.made, timeLeftMs: this.#clock.left().callMs };
     const decision = decideRetry(
-      {
-        error: failure,
-        attempts: this.#attempts.made,
-        chargedRetries: this.#chargedRetries,
-        timeLeftMs: this.#clock.left().callMs,
-        isPinned: this.#request.profile.node !== undefined,
-      },
+      { error: failure, isPinned, chargedRetries: this.#failed.chargedBefore, ...made },
       this.#parts,
     );
     if (decision.kind === "give-up") return this.#fail(failure, trailers);
-    this.#parts.log.debug(
-      { call: this.#request.id, ...describeFailure(failure) },
-      "attempt failed, trying another node",
-    );
+    const line = { call: this.#request.id, ...describeFailure(failure) };
+    this.#parts.log.debug(line, "attempt failed, trying another node");
     if (decision.kind === "at-once") return this.#place();
-    this.#chargedRetries++;
     this.#backOff(decision.afterMs);
   }
 
@@ -245,9 +236,11 @@ export class Call {
   #backOff(afterMs: number): void {
     if (this.#parts.isStopping()) return this.#failStopping();
     const { callMs, waitMs } = this.#clock.left();
-    if (this.#lastFailure !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(this.#lastFailure);
-    this.#wait.leave();
-    this.#state = { kind: "backing-off", timer: this.#parts.clock.after(afterMs, this.#lookAgain) };
+    const { lastError } = this.#failed;
+    if (lastError !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(lastError);
+    this.#wait.pause(afterMs);
+    this.#state = { kind: "waiting" };
+    this.#progress.begin();
   }
 
   #fail(error: DroverError, trailers: Metadata = {}): void {
@@ -258,12 +251,11 @@ export class Call {
   #finish(failure: DroverError | undefined, agentTrailers: Metadata, isCallerThere: boolean): void {
     if (this.#state.kind === "ended") return;
     this.#wait.leave();
-    const state = this.#state;
-    const error = state.kind === "committed" ? failure : withRetryHint(failure);
+    this.#progress.stop();
+    const error = this.#state.kind === "committed" ? failure : withRetryHint(failure);
     this.#state = { kind: "ended" };
     this.#deadline?.cancel();
     this.#stalled.moved();
-    if (state.kind === "backing-off") state.timer.cancel();
     this.#attempts.abandonAll();
     this.#request.body.release();
     const attempts = this.#attempts;
@@ -278,7 +270,7 @@ export class Call {
   }
 
   #passDeadline(): void {
-    this.#fail(this.#late(this.#wait.error ?? this.#lastFailure));
+    this.#fail(this.#late(this.#wait.error ?? this.#failed.lastError));
   }
 
   #late(reason: DroverError | undefined): DroverError {

@@ -2,7 +2,6 @@
  * Which node gets the next attempt of a call: one that has not failed in it; only when there is none, the least recently
  * failed one, after a pause.
  */
-import type { CallProfile } from "../balancing/call-profile.ts";
 import type { Picker, PickResult } from "../balancing/picker.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import type { FailedNodes } from "./failed-nodes.ts";
@@ -10,7 +9,6 @@ import type { FailedNodes } from "./failed-nodes.ts";
 export interface ChoiceRequest {
   readonly picker: Picker;
   readonly snapshot: FleetSnapshot;
-  readonly profile: CallProfile;
   readonly failed: FailedNodes;
   readonly nowMs: number;
 }
@@ -18,7 +16,8 @@ export interface ChoiceRequest {
 /** `pause`: a node that failed may be tried again, `afterMs` from now. */
 export type Choice = PickResult | { readonly kind: "pause"; readonly afterMs: number };
 
-export function chooseNode({ picker, snapshot, profile, failed, nowMs }: ChoiceRequest): Choice {
+export function chooseNode({ picker, snapshot, failed, nowMs }: ChoiceRequest): Choice {
+  const { profile } = failed;
   const fresh = picker.pick({ profile, excluded: failed.ids, nowMs }, snapshot);
   if (fresh.kind === "picked" || failed.isEmpty) return fresh;
   let afterMs: number | undefined;
@@ -37,7 +36,8 @@ export function chooseNode({ picker, snapshot, profile, failed, nowMs }: ChoiceR
 }
 
 /** Whether `chooseNode` would find one that takes work now, be it after a pause. */
-export function hasNodeToTry({ picker, snapshot, profile, failed, nowMs }: ChoiceRequest): boolean {
+export function hasNodeToTry({ picker, snapshot, failed, nowMs }: ChoiceRequest): boolean {
+  const { profile } = failed;
   if (picker.hasCandidate({ profile, excluded: failed.ids, nowMs }, snapshot)) return true;
   return failed
     .triable()

@@ -88,6 +88,8 @@ export class Dispatcher {
   start(request: CallRequest, caller: CallerStream): Call {
     const call = new Call(this.#parts, request, caller);
     this.#calls.add(call);
+    this.#parts.budget.deposit();
+    this.#parts.secondBudget.deposit();
     call.start();
     return call;
   }

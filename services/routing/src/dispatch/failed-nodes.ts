@@ -1,10 +1,12 @@
 /**
- * The nodes that failed in one call, in the order of their last failures: which of them may be tried again, and when. It
- * knows nothing of who else could take the call.
+ * The nodes that failed in one call, in the order of their last failures: which of them may be tried again, and when; and
+ * what their failures ask of the next one. It knows nothing of who else could take the call.
  */
 import { DroverError, type EndingKind } from "@drover/platform";
+import type { CallProfile } from "../balancing/call-profile.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry-options.ts";
+import { suitedProfile } from "./suited-profile.ts";
 
 interface Failure {
   readonly name: string;
@@ -19,9 +21,14 @@ export class FailedNodes {
   readonly #failures = new Map<string, Failure>();
   readonly #crashed = new Map<string, string>();
   readonly #options: RetryOptions;
+  #profile: CallProfile;
   #last: string | undefined;
+  #charged = 0;
+  #chargedBefore = 0;
 
-  constructor(options: RetryOptions = RETRY_DEFAULTS) {
+  /** `profile` is what the call asks of nodes at first. */
+  constructor(profile: CallProfile, options: RetryOptions = RETRY_DEFAULTS) {
+    this.#profile = profile;
     this.#options = options;
   }
 
@@ -34,7 +41,25 @@ export class FailedNodes {
     this.#failures.delete(node.id);
     this.#failures.set(node.id, { name: node.name, error, failures, notBeforeMs });
     this.#last = node.id;
+    this.#chargedBefore = this.#charged;
+    if (error.ending.elsewhere === "charged" || error.ending.elsewhere === "once") this.#charged++;
+    this.#profile = suitedProfile(this.#profile, error);
     if (error.kind === "runner_crashed") this.#crashed.set(node.id, node.name);
+  }
+
+  /** What a node must have by now. */
+  get profile(): CallProfile {
+    return this.#profile;
+  }
+
+  /** The last failure. */
+  get lastError(): DroverError | undefined {
+    return this.#last === undefined ? undefined : this.#failures.get(this.#last)?.error;
+  }
+
+  /** Failures that cost retry budget, the last one not included. */
+  get chargedBefore(): number {
+    return this.#chargedBefore;
   }
 
   get isEmpty(): boolean {
@@ -53,7 +78,7 @@ export class FailedNodes {
 
   /** Whether the last failure costs nothing: the node vanished, drains or never got the call. */
   get isLastFree(): boolean {
-    return this.#last !== undefined && this.#failures.get(this.#last)?.error.ending.elsewhere === "free";
+    return this.lastError?.ending.elsewhere === "free";
   }
 
   /**
@@ -67,7 +92,8 @@ export class FailedNodes {
   }
 
   /** Two runners on two nodes crashed on this one request: a third is spared. */
-  poison(model: string): DroverError | undefined {
+  get poison(): DroverError | undefined {
+    const { model } = this.#profile;
     const names = [...this.#crashed.values()];
     if (names.length < 2) return undefined;
     const nodes = names.map((name) => `"${name}"`).join(" and ");

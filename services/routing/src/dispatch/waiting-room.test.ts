@@ -21,7 +21,7 @@ describe("WaitingRoom", () => {
   it("lets everyone look again at once when the fleet changes", async () => {
     const { room, change } = createRoom();
     const looks: string[] = [];
-    for (const name of ["a", "b"]) room.enter(() => looks.push(name));
+    for (const name of ["a", "b"]) room.enter(() => looks.push(name), "m");
     await change();
     expect(looks).toEqual(["a", "b"]);
   });
@@ -29,7 +29,7 @@ describe("WaitingRoom", () => {
   it("makes of many changes a few looks, and never forgets the last change", async () => {
     const { room, clock, change } = createRoom();
     let looks = 0;
-    room.enter(() => looks++);
+    room.enter(() => looks++, "m");
     for (let changes = 0; changes < 500; changes++) {
       await change();
       clock.advance(2);
@@ -51,7 +51,7 @@ describe("WaitingRoom", () => {
     room.enter(() => {
       looks++;
       clock.pause(100);
-    });
+    }, "m");
     for (let changes = 0; changes < 1_000; changes++) {
       await change();
       clock.advance(10);
@@ -64,16 +64,16 @@ describe("WaitingRoom", () => {
   it("leaves no timer once nobody waits", async () => {
     const { room, clock, change } = createRoom();
     const look = () => undefined;
-    room.enter(look);
+    room.enter(look, "m");
     await change();
     expect(clock.pendingCount).toBe(1);
     room.leave(look);
     expect(clock.pendingCount).toBe(0);
     const leaving = () => room.leave(leaving);
-    room.enter(leaving);
+    room.enter(leaving, "m");
     await change();
     expect(clock.pendingCount).toBe(0);
-    room.enter(look);
+    room.enter(look, "m");
     await change();
     room.close();
     expect(clock.pendingCount).toBe(0);

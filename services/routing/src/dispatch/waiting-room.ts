@@ -24,7 +24,8 @@ export function roomFull(): DroverError {
 
 export class WaitingRoom {
   readonly #clock: Clock;
-  readonly #waiting = new Set<() => void>();
+  /** How to let each look again, with the model that it waits for. */
+  readonly #waiting = new Map<() => void, string>();
   readonly #health: HealthGate;
   readonly #stops: readonly (() => void)[];
   /** Runs after a look; changes in between are for the next one. */
@@ -45,11 +46,22 @@ export class WaitingRoom {
   }
 
   /** False when the room is full. */
-  enter(lookAgain: () => void): boolean {
+  enter(lookAgain: () => void, modelKey: string): boolean {
     if (this.#waiting.size >= WAITING_MAX) return false;
-    this.#waiting.add(lookAgain);
+    this.#waiting.set(lookAgain, modelKey);
     this.#nextTry ??= this.#awaitNextTry();
     return true;
+  }
+
+  /** How many came before it and wait for the same model. Walks the room, so it is for what is said every few seconds. */
+  ahead(lookAgain: () => void): number {
+    const modelKey = this.#waiting.get(lookAgain);
+    let ahead = 0;
+    for (const [other, otherKey] of this.#waiting) {
+      if (other === lookAgain) return ahead;
+      if (otherKey === modelKey) ahead++;
+    }
+    return 0;
   }
 
   leave(lookAgain: () => void): void {
@@ -81,7 +93,7 @@ export class WaitingRoom {
   #look(): void {
     const beganMs = this.#clock.nowMs();
     // A copy, because who finds a place leaves; and who left because of another one's end must not be asked any more.
-    for (const lookAgain of [...this.#waiting]) if (this.#waiting.has(lookAgain)) lookAgain();
+    for (const lookAgain of [...this.#waiting.keys()]) if (this.#waiting.has(lookAgain)) lookAgain();
     if (this.#waiting.size === 0) return;
     this.#nextTry ??= this.#awaitNextTry();
     const pauseMs = Math.max(LOOK_PAUSE_MS, (this.#clock.nowMs() - beganMs) * LOOK_PAUSE_FACTOR);

@@ -719,7 +719,7 @@ export declare const ChatResponseSchema: GenMessage<ChatResponse>;
 /**
  * Said while no token can be: when nothing went out for 2 s, then every 10 s, and in between when a slot was granted. Off by
  * metadata `drover-progress: off`; between agent and router it is always on, because a router that hears nothing takes the
- * node for hung. Callers may ignore it.
+ * node for hung. The agent that has the call speaks, and while none has it the router. Callers may ignore it.
  *
  * @generated from message drover.inference.v1.Progress
  */
@@ -767,13 +767,13 @@ export declare type Progress = Message$1<"drover.inference.v1.Progress"> & {
 export declare const ProgressSchema: GenMessage<Progress>;
 
 /**
- * The call waits for a slot.
+ * The call waits for a slot, or at the router because no node can take it now.
  *
  * @generated from message drover.inference.v1.QueuedProgress
  */
 export declare type QueuedProgress = Message$1<"drover.inference.v1.QueuedProgress"> & {
   /**
-   * Calls ahead of this one on the node, 0 and up. Absent while the router waits for any node.
+   * Calls ahead of this one, 0 and up: on the node, or those for the same model that wait at the router.
    *
    * @generated from field: optional int32 position = 1;
    */

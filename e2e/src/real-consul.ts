@@ -1,6 +1,6 @@
 /**
- * A real Consul for tests: one server on loopback with ports and data of its own, that can be killed, stopped, continued, wiped
- * and started again at the same address. Nothing of it outlives the test process.
+ * A real Consul for tests: a server, or a client agent of one, on loopback with ports and data of its own, that can be killed,
+ * stopped, continued, wiped and started again at the same address. Nothing of it outlives the test process.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,6 +12,8 @@ export interface RealConsul {
   /** `http://127.0.0.1:PORT`, the same after a restart. */
   readonly url: string;
   readonly pid: number;
+  /** Where client agents join a server. */
+  readonly serfAddress: string;
   /** Asks its HTTP API; `path` without `/v1`. Returns the parsed answer, and throws on any status but 200. */
   ask(method: "GET" | "PUT", path: string, body?: unknown): Promise<unknown>;
   signal(signal: NodeJS.Signals): void;
@@ -26,11 +28,16 @@ export interface RealConsul {
 
 const START_LIMIT_MS = 30_000;
 
-export async function startRealConsul(program: string): Promise<RealConsul> {
+/** A server; or, with the server that it `joins`, a client agent as it runs on each machine. */
+export async function startRealConsul(program: string, joins?: RealConsul): Promise<RealConsul> {
   const folder = mkdtempSync(join(tmpdir(), "drover-consul-"));
   const [http, serf, server] = [await freePort(), await freePort(), await freePort()];
   const url = `http://127.0.0.1:${http}`;
-  const flags = ["agent", "-server", "-bootstrap-expect", "1", "-bind", "127.0.0.1", "-client", "127.0.0.1"];
+  const role =
+    joins === undefined
+      ? ["-server", "-bootstrap-expect", "1"]
+      : ["-retry-join", joins.serfAddress, "-retry-interval", "1s"];
+  const flags = ["agent", ...role, "-node", `node-${serf}`, "-bind", "127.0.0.1", "-client", "127.0.0.1"];
   const ports = ["-http-port", `${http}`, "-serf-lan-port", `${serf}`, "-server-port", `${server}`];
   const off = ["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1", "-log-level", "err"];
   // The timings of -dev, whose data cannot be kept.
@@ -58,6 +65,7 @@ export async function startRealConsul(program: string): Promise<RealConsul> {
   await start();
   return {
     url,
+    serfAddress: `127.0.0.1:${serf}`,
     get pid() {
       return child?.pid ?? 0;
     },

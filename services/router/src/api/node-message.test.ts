@@ -57,6 +57,14 @@ describe("a node as RouterService shows it", () => {
     expect(toNodeMessages(facts())[0]?.identity).toBeUndefined();
   });
 
+  it("says what discovery tells of an endpoint that has not answered", () => {
+    const { fleet, facts } = build();
+    const standing = { kind: "draining", reason: "in maintenance in Consul" } as const;
+    fleet.apply("consul", { kind: "upsert", member: { endpoint: "a:1", nodeName: "gpu-1", standing } });
+    const [node] = toNodeMessages(facts());
+    expect(node?.detail).toBe("its agent has not answered yet; discovery calls it gpu-1; in maintenance in Consul");
+  });
+
   it("counts the age of its status from the last heartbeat, which changes nothing else", () => {
     const { members, attach, status, whole, facts, clock } = build();
     members("a:1");

@@ -77,12 +77,15 @@ function nodeMessage(node: NodeView, { member, sources, facts }: Shown): Node {
 }
 
 /** An endpoint of which nothing is known but that discovery names it. */
-function strangerMessage({ endpoint, sources, link }: FleetMember): Node {
+function strangerMessage({ endpoint, sources, told, link }: FleetMember): Node {
   const failure = link.kind === "connecting" ? link.failure : "";
+  const name = told?.nodeName === undefined ? [] : [`discovery calls it ${told.nodeName}`];
+  const standing = told === undefined || told.standing.kind === "serving" ? [] : [told.standing.reason];
+  const why = failure === "" ? "its agent has not answered yet" : failure;
   return create(NodeSchema, {
     endpoint,
     availability: failure === "" ? NodeAvailability.CONNECTING : NodeAvailability.UNREACHABLE,
-    detail: failure === "" ? "its agent has not answered yet" : failure,
+    detail: [why, ...name, ...standing].join("; "),
     sources: [...sources],
   });
 }

@@ -44,7 +44,8 @@ export declare type Node = Message<"drover.router.v1.Node"> & {
   availability: NodeAvailability;
 
   /**
-   * In plain words, for every availability but AVAILABLE: what is wrong and what to do.
+   * In plain words, for every availability but AVAILABLE: what is wrong and what to do. For AVAILABLE empty, or why the node takes
+   * calls only when no other can: discovery lost sight of it.
    *
    * @generated from field: string detail = 4;
    */
@@ -80,7 +81,7 @@ export declare type Node = Message<"drover.router.v1.Node"> & {
   ownAttempts: number;
 
   /**
-   * Discovery sources that name it: "static", "consul", "dns", "mdns".
+   * Discovery sources that name it: "static", "file", "consul", "dns", "mdns".
    *
    * @generated from field: repeated string sources = 10;
    */

@@ -3,6 +3,7 @@
  * whether goals were met: machines differ, and a missed goal is for people to judge.
  */
 import { benchCancel } from "./cancel.ts";
+import { benchConsul } from "./consul/consul-bench.ts";
 import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
 import { benchRelay } from "./relay/relay-bench.ts";
@@ -15,6 +16,10 @@ interface Bench {
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   cancel: { about: "from a caller's leaving to Ollama's closed socket", run: benchCancel },
+  consul: {
+    about: "following a real Consul: CPU and stalls by size of the fleet, time to maintenance",
+    run: benchConsul,
+  },
   pick: { about: "time to choose a node, by size of the fleet", run: benchPick },
   relay: { about: "the router against nginx, a bare relay and a direct call; nodes that die or hang", run: benchRelay },
 };

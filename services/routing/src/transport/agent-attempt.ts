@@ -75,7 +75,7 @@ export class AgentAttempt implements Attempt {
       this.#trailers = trailers;
     });
     stream.on("end", () => this.#onReadEnd());
-    stream.on("close", () => this.#end({ kind: "broken", error: this.#brokenError() }));
+    stream.on("close", () => this.#onClose());
     if (this.#isPaused) stream.pause();
     stream.end(request.body);
   }
@@ -136,6 +136,11 @@ export class AgentAttempt implements Attempt {
     }
     if (this.#scanner.isAtBoundary) return this.#end({ kind: "answered", trailers: this.#trailers });
     this.#fail(new DroverError("node_protocol_error", "The node ended its answer within a message."));
+  }
+
+  /** Every stream closes, and an error with its stack costs more than the rest of a short one: made only for what broke. */
+  #onClose(): void {
+    if (!this.#hasEnded) this.#end({ kind: "broken", error: this.#brokenError() });
   }
 
   #brokenError(): DroverError {

@@ -26,13 +26,17 @@ const START_LIMIT_MS = 15_000;
 const LOG_LENGTH = 64 * 1024;
 
 /** `flags` may repeat those that are set here. Rejects with what it printed when it does not start. */
-export async function startDrover(program: Program, flags: readonly string[] = []): Promise<DroverProcess> {
+export async function startDrover(
+  program: Program,
+  flags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<DroverProcess> {
   const folder = mkdtempSync(join(tmpdir(), `drover-${program}-`));
   const own = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--state-dir", folder];
   const child = fork(launcherOf(program), [...own, ...flags], {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     execArgv: [],
-    env: cleanEnv(),
+    env: { ...cleanEnv(), ...env },
   });
   let log = "";
   child.stderr?.on("data", (part: Buffer) => {
@@ -96,7 +100,9 @@ function launcherOf(program: Program): string {
 
 /** Without whatever configures Drover or Ollama on the developer's machine. */
 function cleanEnv(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(DROVER|OLLAMA|CONSUL)_/.test(name)));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(DROVER|OLLAMA|CONSUL|OTEL)_/.test(name)),
+  );
 }
 
 function readyFacts(child: ChildProcess, log: () => string): Promise<{ address: string; opsAddress: string }> {

@@ -13,6 +13,7 @@ import {
   type Rng,
   randomId,
   type StateDir,
+  type Telemetry,
 } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import { NodeIdentitySchema } from "@drover/proto/drover/fleet/v1/fleet_pb";
@@ -67,6 +68,7 @@ export interface AgentDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Logger;
+  readonly telemetry: Telemetry;
 }
 
 /** Bodies of waiting calls together: the count alone would allow 16 GiB. */

@@ -2,6 +2,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   adminGuard,
+  BoundedValues,
+  createRpcInterceptor,
   type Listener,
   type OpsListener,
   openListener,
@@ -12,6 +14,7 @@ import {
   reflectionRoutes,
   sleep,
   startRegistration,
+  type Telemetry,
 } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
 import type { NodeIdentity } from "@drover/proto/drover/fleet/v1/fleet_pb";
@@ -50,6 +53,7 @@ export async function buildAgent(settings: AgentSettings, deps: AgentDeps): Prom
     });
     parts.directory.start();
     parts.loadedModels.start();
+    observeQueue(deps.telemetry, parts.queue);
     const registration = register(settings, deps, parts, {
       address: listener.address,
       opsAddress: opsListener?.address,
@@ -74,7 +78,9 @@ function listen(settings: AgentSettings, deps: AgentDeps, parts: AgentParts, sig
   };
   const node = { id: settings.nodeId, name: settings.name };
   const { numCtx, adminToken } = settings;
-  const inference = createInferenceService({ ...deps, ...parts, node, limits, numCtx });
+  const { telemetry, clock } = deps;
+  const modelLabels = new BoundedValues();
+  const inference = createInferenceService({ ...deps, ...parts, node, limits, numCtx, modelLabels });
   const agent = createAgentService({ ...deps, ...parts, stopSignal: signals.leaving.signal });
   const { drain, resume, loadModel, pullModel, unloadModel, deleteModel } = AgentService.method;
   const methods = [drain, resume, loadModel, pullModel, unloadModel, deleteModel];
@@ -86,7 +92,10 @@ function listen(settings: AgentSettings, deps: AgentDeps, parts: AgentParts, sig
     corsOrigins: [],
     log: deps.log,
     clock: deps.clock,
-    interceptors: [adminGuard(adminToken === undefined ? { methods } : { methods, token: adminToken })],
+    interceptors: [
+      createRpcInterceptor({ telemetry, clock, except: [InferenceService.typeName] }),
+      adminGuard(adminToken === undefined ? { methods } : { methods, token: adminToken }),
+    ],
     shutdownSignal: signals.ending.signal,
     routes: (router) => {
       router.service(InferenceService, inference);
@@ -99,7 +108,7 @@ function listen(settings: AgentSettings, deps: AgentDeps, parts: AgentParts, sig
 
 async function listenForOperators(
   settings: AgentSettings,
-  { clock, log }: AgentDeps,
+  { clock, log, telemetry }: AgentDeps,
   parts: AgentParts,
 ): Promise<OpsListener | undefined> {
   if (settings.opsListen === undefined) return undefined;
@@ -110,6 +119,7 @@ async function listenForOperators(
     allowHosts,
     readiness: () => readiness(parts),
     health: parts.health,
+    metrics: telemetry.answerMetrics,
     clock,
     log,
   });
@@ -157,6 +167,18 @@ function readiness({ condition, client }: AgentParts): ReadinessReport {
     ? `Ollama ${condition.ollamaVersion} answers at ${client.displayUrl}`
     : `Ollama does not answer at ${client.displayUrl}`;
   return { isReady, dependencies: [{ name: "ollama", isReady, detail }] };
+}
+
+function observeQueue(telemetry: Telemetry, queue: AgentParts["queue"]): void {
+  telemetry.observe("queue", (tell) => tell(queue.snapshot().queued, {}));
+  telemetry.observe("slots", (tell) => {
+    const { runners } = queue.snapshot();
+    const loaded = runners.filter(({ state }) => state !== "loading");
+    const slots = loaded.reduce((sum, runner) => sum + runner.slots, 0);
+    const busy = loaded.reduce((sum, runner) => sum + runner.active, 0);
+    tell(busy, { state: "busy" });
+    tell(Math.max(0, slots - busy), { state: "free" });
+  });
 }
 
 /** How a stop reaches what runs. */

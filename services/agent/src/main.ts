@@ -10,11 +10,13 @@ import {
   type ReadyFacts,
   readAdminToken,
   runProgram,
+  startTelemetry,
   systemClock,
   systemRng,
 } from "@drover/platform";
 import { agentConfig } from "./agent-config.ts";
 import { buildAgent } from "./build-agent.ts";
+import { VERSION } from "./version.ts";
 
 const NAME = "drover-agent";
 
@@ -41,7 +43,9 @@ async function main(lifecycle: Lifecycle): Promise<ReadyFacts | undefined> {
     adminToken,
     consul: isRegistered ? consulAccess(config.consul, env) : undefined,
   };
-  const agent = await buildAgent(settings, { clock: systemClock, rng: systemRng, log });
+  const telemetry = startTelemetry({ service: NAME, version: VERSION, env, clock: systemClock });
+  lifecycle.onStop("telemetry", () => telemetry.shutdown());
+  const agent = await buildAgent(settings, { clock: systemClock, rng: systemRng, log, telemetry });
   lifecycle.onStop("agent", () => agent.stop(), { timeoutMs: config.drainLimitMs + STOP_MARGIN_MS });
   const { address, opsAddress, identity } = agent;
   log.info(

@@ -139,3 +139,9 @@ export {
 export { type Rng, randomId, randomSecret, seededRng, systemRng } from "./rng.ts";
 export { SimClock } from "./sim-clock.ts";
 export { defaultStateDir, openStateDir, type StateDir, type StateDirOptions } from "./state-dir.ts";
+export { BoundedValues, OTHER } from "./telemetry/bounded-values.ts";
+export { CallSpan, type SpanRole } from "./telemetry/call-span.ts";
+export { INSTRUMENTS, type InstrumentDescription } from "./telemetry/instruments.table.ts";
+export { genAiAttributes, rpcAttributes } from "./telemetry/rpc-attributes.ts";
+export { createRpcInterceptor } from "./telemetry/rpc-interceptor.ts";
+export { type Attributes, noTelemetry, startTelemetry, type Telemetry } from "./telemetry/telemetry.ts";

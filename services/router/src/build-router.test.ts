@@ -17,6 +17,7 @@ import {
   droverErrorFromGrpc,
   Lifecycle,
   loadConfig,
+  noTelemetry,
   SimClock,
   silentLogger,
   sleep,
@@ -57,7 +58,14 @@ async function startRouterWith(lifecycle: Lifecycle, ...flags: string[]): Promis
     await lifecycle.stop();
     rmSync(dir, { recursive: true });
   });
-  const surroundings = { clock: systemClock, rng: systemRng, log: silentLogger, env: {}, lifecycle };
+  const surroundings = {
+    telemetry: noTelemetry,
+    clock: systemClock,
+    rng: systemRng,
+    log: silentLogger,
+    env: {},
+    lifecycle,
+  };
   const router = await buildRouter(loaded.config, surroundings);
   return {
     ...router,

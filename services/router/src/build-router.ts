@@ -6,6 +6,7 @@ import {
   adminGuard,
   ByteBudget,
   type Clock,
+  createRpcInterceptor,
   defaultStateDir,
   type Env,
   HealthRegistry,
@@ -21,6 +22,7 @@ import {
   randomId,
   readAdminToken,
   reflectionRoutes,
+  type Telemetry,
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
@@ -43,6 +45,8 @@ import type { RouterConfig } from "./config.ts";
 import { createSources } from "./discovery.ts";
 import { healthOptions, retryOptions } from "./failure-flags.ts";
 import { followSource } from "./follow-source.ts";
+import { createCallTelemetry } from "./observe/call-telemetry.ts";
+import { countEjections, observeFleet } from "./observe/fleet-telemetry.ts";
 import { Readiness } from "./readiness.ts";
 import { registerRouter } from "./registration.ts";
 import { createRelay } from "./relay/relay.ts";
@@ -53,6 +57,7 @@ const HEALTH_NAMES = ["", ...SERVICES.map((service) => service.typeName)];
 
 export interface RouterSurroundings {
   readonly clock: Clock;
+  readonly telemetry: Telemetry;
   readonly rng: Rng;
   readonly log: Logger;
   readonly env: Env;
@@ -70,7 +75,7 @@ export interface Router {
 
 /** Resolves when the router listens. Rejects with a ConfigError where a port is taken or an address is not allowed. */
 export async function buildRouter(config: RouterConfig, surroundings: RouterSurroundings): Promise<Router> {
-  const { clock, log, lifecycle } = surroundings;
+  const { clock, log, lifecycle, telemetry } = surroundings;
   const token = readAdminToken(config.adminTokenFile);
   const id = holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
@@ -86,7 +91,8 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const readiness = new Readiness(facts, health, HEALTH_NAMES);
   const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log, clock };
   const report = () => readiness.report();
-  const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness: report, health });
+  const metrics = telemetry.answerMetrics;
+  const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness: report, health, metrics });
   lifecycle.onStop("operators' listener", () => ops.close());
   const agents = createAgentAdmin({ clock, token });
   const listener = await openListener({
@@ -95,7 +101,10 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     corsOrigins: config.corsOrigins,
     relay,
     requestBodies,
-    interceptors: [adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) })],
+    interceptors: [
+      createRpcInterceptor({ telemetry, clock, except: [InferenceService.typeName] }),
+      adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) }),
+    ],
     routes: (router) => {
       const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs };
       router.service(InferenceService, createInferenceService(inference));
@@ -134,7 +143,7 @@ interface DataPath {
 
 /** From discovery to the relay. Nothing of it listens. */
 function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, bodies: ByteBudget): DataPath {
-  const { clock, rng, log, lifecycle } = surroundings;
+  const { clock, rng, log, lifecycle, telemetry } = surroundings;
   const isAttached = (endpoint: string): boolean => fleet.isAttached(endpoint);
   const sources = createSources(config, { ...surroundings, isAttached });
   const link = { clock, rng, routerName: config.name, incarnation: randomId(), version: VERSION };
@@ -148,10 +157,13 @@ function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, b
   const transport = createHttp2Transport(clock);
   lifecycle.onStop("connections to agents", () => transport.destroy());
   const ledger = new LeaseLedger();
-  const health = new NodeHealth({ clock, log, ...healthOptions(config) });
+  const health = new NodeHealth({ clock, log, ...healthOptions(config), ...countEjections(telemetry) });
   fleet.onChange(({ byId }) => health.follow(byId));
   const picker = createPicker(createPolicy(config.policy), ledger, health);
-  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry: retryOptions(config) });
+  const retry = retryOptions(config);
+  const observer = createCallTelemetry({ telemetry, clock });
+  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry, observer });
+  observeFleet({ telemetry, snapshot: () => fleet.snapshot, dispatcher });
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   for (const source of sources) void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
   const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });

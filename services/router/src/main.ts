@@ -1,7 +1,7 @@
 /**
  * The program `drover-router`: reads its configuration and runs until it is told to stop.
  */
-import { configOrHelp, createLogger, runProgram, systemClock, systemRng } from "@drover/platform";
+import { configOrHelp, createLogger, runProgram, startTelemetry, systemClock, systemRng } from "@drover/platform";
 import { buildRouter } from "./build-router.ts";
 import { routerConfig } from "./config.ts";
 
@@ -14,7 +14,10 @@ await runProgram({
     if (config === undefined) return undefined;
     const log = createLogger({ name: routerConfig.name, level: config.logLevel });
     lifecycle.useLog(log);
-    const router = await buildRouter(config, { clock: systemClock, rng: systemRng, log, env, lifecycle });
+    const { name: service, version } = routerConfig;
+    const telemetry = startTelemetry({ service, version, env, clock: systemClock });
+    lifecycle.onStop("telemetry", () => telemetry.shutdown());
+    const router = await buildRouter(config, { telemetry, clock: systemClock, rng: systemRng, log, env, lifecycle });
     const { address, opsAddress, sources } = router;
     log.info({ address, opsAddress, sources, policy: config.policy }, "router ready");
     if (sources.join() === "static" && config.nodes.length === 0) {

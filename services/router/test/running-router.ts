@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Lifecycle, loadConfig, silentLogger, systemClock, systemRng } from "@drover/platform";
+import { Lifecycle, loadConfig, noTelemetry, silentLogger, systemClock, systemRng } from "@drover/platform";
 import { buildRouter, type Router } from "../src/build-router.ts";
 import { routerConfig } from "../src/config.ts";
 
@@ -19,7 +19,14 @@ export async function startRouter(...flags: string[]): Promise<RunningRouter> {
   const loaded = loadConfig(routerConfig, { argv, env: {} });
   if (loaded.kind !== "ok") throw new Error(JSON.stringify(loaded));
   const lifecycle = new Lifecycle(systemClock, silentLogger);
-  const surroundings = { clock: systemClock, rng: systemRng, log: silentLogger, env: {}, lifecycle };
+  const surroundings = {
+    telemetry: noTelemetry,
+    clock: systemClock,
+    rng: systemRng,
+    log: silentLogger,
+    env: {},
+    lifecycle,
+  };
   const router = await buildRouter(loaded.config, surroundings);
   return {
     ...router,

@@ -37,10 +37,13 @@ export async function embedCall(
     call.scope.signal.throwIfAborted();
     call.scope.times.granted();
     const isUnloading = isUnloadWanted && !slot.isShared();
+    let counts: OllamaCounts | undefined;
+    call.telemetry.granted(slot.expectedPrefillMs(), () => counts);
     const answer = await holding(slot, isUnloading, () =>
       ask(call, isUnloading || !isUnloadWanted ? wholeBody : body(false)),
     );
     call.scope.times.firstToken(deps.clock.nowMs());
+    counts = embedCounts(answer.object);
     return toEmbedResponse(answer.object, answer.text, deps.node.name);
   } catch (error) {
     failure = call.reasonOf(error);
@@ -54,7 +57,8 @@ function ask(call: InferenceCall, body: string): Promise<EmbedAnswer> {
   const { client, limits, node } = call.deps;
   const { signal } = call.scope;
   const timeoutMs = limits.firstTokenTimeoutMs;
-  return embedOnce(client, { node: node.name, model: call.subject.model, body, timeoutMs, signal });
+  const headers = call.telemetry.traceHeaders();
+  return embedOnce(client, { node: node.name, model: call.subject.model, body, headers, timeoutMs, signal });
 }
 
 /** The ways in which we close Ollama's socket before it has answered. */

@@ -3,7 +3,7 @@
  * between Generate, Chat and Embed comes in as a plan.
  */
 import type { HandlerContext } from "@connectrpc/connect";
-import { abandonCall, type Clock, DroverError, type Logger, META, toConnectError } from "@drover/platform";
+import { abandonCall, DroverError, type Logger, META, toConnectError } from "@drover/platform";
 import type { ModelDirectory } from "../models/model-directory.ts";
 import type { OllamaWatch } from "../models/ollama-watch.ts";
 import type { OllamaClient } from "../ollama/ollama-client.ts";
@@ -15,13 +15,12 @@ import { runnerSpec } from "../queue/runner-key.ts";
 import type { AttachedRouters } from "../status/attached-routers.ts";
 import type { NodeCondition } from "../status/node-condition.ts";
 import { type CallIdentity, CallScope, readIdentity } from "./call-scope.ts";
+import { CallTelemetry, type CallTelemetryDeps } from "./call-telemetry.ts";
 import { loggedError } from "./logged-error.ts";
 import { type Capability, checkCapabilities } from "./required-capabilities.ts";
 
-export interface InferenceDeps {
-  readonly clock: Clock;
+export interface InferenceDeps extends CallTelemetryDeps {
   readonly log: Logger;
-  readonly node: { readonly id: string; readonly name: string };
   readonly client: OllamaClient;
   readonly watch: OllamaWatch;
   readonly directory: ModelDirectory;
@@ -64,6 +63,7 @@ export class InferenceCall {
   readonly subject: CallSubject;
   readonly scope: CallScope;
   readonly identity: CallIdentity;
+  readonly telemetry: CallTelemetry;
   /** Model and node, for messages. */
   readonly name: string;
   readonly #context: HandlerContext;
@@ -77,6 +77,9 @@ export class InferenceCall {
     this.identity = readIdentity(context, deps.routers);
     this.name = `model "${subject.model}" on node "${deps.node.name}"`;
     this.scope = new CallScope(context, deps.clock, this.name);
+    const { callId } = this.identity;
+    const metadata = context.requestHeader;
+    this.telemetry = new CallTelemetry(deps, { method: subject.method, callId, metadata });
     context.responseHeader.set(META.call, this.identity.callId);
   }
 
@@ -105,6 +108,7 @@ export class InferenceCall {
       });
       this.#holdPlace(entry);
       this.#isEntered = true;
+      this.telemetry.entered(model.name, entry.stage().expectedMs);
       return entry;
     } finally {
       // In the same turn in which the queue counts it, or when it never will.
@@ -120,6 +124,7 @@ export class InferenceCall {
     this.#setTrailers(error === undefined);
     // A caller that left without a word ends the generator without an error.
     const reason = this.reasonOf(error);
+    this.telemetry.end({ error: reason, times: this.scope.times });
     this.#log(reason);
     // It was in our list, and Ollama has it no more: routers should know before the next reading.
     const isModelGone = reason instanceof DroverError && reason.kind === "node_lacks_model";

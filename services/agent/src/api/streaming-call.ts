@@ -77,8 +77,10 @@ async function startWhenGranted(call: InferenceCall, plan: StreamPlan, entry: Qu
       model: call.subject.model,
       path: plan.path,
       body,
+      headers: call.telemetry.traceHeaders(),
       onFirstLine: () => slot.firstToken(),
     });
+    call.telemetry.granted(slot.expectedPrefillMs(), () => stream.counts);
   } catch (error) {
     slot.release();
     throw error;

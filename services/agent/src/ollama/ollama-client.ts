@@ -20,6 +20,8 @@ export interface OllamaRequest {
   readonly path: string;
   /** JSON text. */
   readonly body?: string;
+  /** Beside those of every request. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Aborting destroys the socket at once; a half-close would not do (it cancels on some versions and not on others). */
   readonly signal?: AbortSignal;
 }
@@ -92,7 +94,7 @@ export class OllamaClient {
     return this.#pool.request({
       method: request.method,
       path: `${this.#pathPrefix}${request.path}`,
-      headers: this.#headers,
+      headers: { ...this.#headers, ...request.headers },
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     });

@@ -6,6 +6,8 @@ import { classifyOllamaFailure, type OllamaErrorContext, ollamaUnreachable } fro
 
 export interface EmbedCall extends OllamaErrorContext {
   readonly body: string;
+  /** Beside Ollama's own: the trace that the call belongs to. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Until the answer is complete. */
   readonly timeoutMs: number;
   /** Aborting destroys the socket; the call then rejects with the signal's reason. */
@@ -18,10 +20,10 @@ export interface EmbedAnswer {
 }
 
 export async function embedOnce(client: OllamaAsker, call: EmbedCall): Promise<EmbedAnswer> {
-  const { body, signal, timeoutMs, model, node } = call;
+  const { body, headers, signal, timeoutMs, model, node } = call;
   let answer: OllamaAnswer;
   try {
-    answer = await client.ask({ method: "POST", path: "/api/embed", body, signal }, timeoutMs);
+    answer = await client.ask({ method: "POST", path: "/api/embed", body, headers, signal }, timeoutMs);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (!(cause instanceof OllamaTimeoutError)) throw ollamaUnreachable(call, cause);

@@ -25,6 +25,8 @@ export interface StreamLimits {
 export interface StreamRequest extends OllamaErrorContext {
   readonly path: "/api/generate" | "/api/chat";
   readonly body: string;
+  /** Beside Ollama's own: the trace that the call belongs to. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Called once, when the first line comes. */
   readonly onFirstLine?: () => void;
 }
@@ -92,8 +94,8 @@ export class OllamaStream {
 
   async #run(client: OllamaOpener): Promise<DroverError | undefined> {
     try {
-      const { path, body } = this.#request;
-      const response = await client.open({ method: "POST", path, body, signal: this.#abort.signal });
+      const { path, body, headers } = this.#request;
+      const response = await client.open({ method: "POST", path, body, headers, signal: this.#abort.signal });
       if (response.kind === "refused") {
         throw classifyOllamaFailure({ ...this.#request, ...response.answer, isEmbed: false });
       }

@@ -77,7 +77,7 @@ function networkOptions(defaults: CommonDefaults) {
       schema: hostPortText(),
       default: defaults.opsListen,
       group: "Network",
-      help: "Where operators and probes read /healthz and /readyz.",
+      help: "Where operators and probes read /healthz, /readyz and /metrics, and ask for health in gRPC.",
     }),
   };
 }

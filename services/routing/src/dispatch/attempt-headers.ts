@@ -15,6 +15,7 @@ export interface TimeLeft {
 export function attemptHeaders(request: CallRequest, attempt: LiveAttempt, timeLeft: TimeLeft): Metadata {
   return {
     ...request.headers,
+    ...attempt.trace.headers,
     [META.call]: request.id,
     [META.router]: attempt.node.routerSecret,
     [META.attempt]: String(attempt.number),

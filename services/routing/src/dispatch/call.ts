@@ -23,7 +23,7 @@ import type { CallState } from "./call-state.ts";
 import { deadlineError, reportTrailers } from "./call-times.ts";
 import { CallWait, routerStopping } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
-import type { DispatchParts } from "./dispatcher.ts";
+import type { CallParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
 import type { Hang } from "./hang-watch.ts";
 import type { LiveAttempt } from "./live-attempt.ts";
@@ -34,7 +34,7 @@ import { pickSecond } from "./second-attempt.ts";
 import { StalledCaller, stalledError } from "./stalled-caller.ts";
 
 export class Call {
-  readonly #parts: DispatchParts;
+  readonly #parts: CallParts;
   readonly #request: CallRequest;
   readonly #caller: CallerStream;
   readonly #clock: CallClock;
@@ -46,7 +46,7 @@ export class Call {
   #state: CallState = { kind: "placing" };
   #deadline: Timer | undefined;
 
-  constructor(parts: DispatchParts, request: CallRequest, caller: CallerStream) {
+  constructor(parts: CallParts, request: CallRequest, caller: CallerStream) {
     this.#parts = parts;
     this.#request = request;
     this.#caller = caller;
@@ -194,8 +194,9 @@ export class Call {
 
   #onEnd(attempt: LiveAttempt, end: AttemptEnd): void {
     const wasCommitted = this.#state.kind === "committed";
-    const { failure, verdict, trailers } = outcomeOf(end, attempt, this.#request);
-    this.#attempts.close(attempt, verdict);
+    const outcome = outcomeOf(end, attempt, this.#request);
+    const { failure, trailers } = outcome;
+    this.#attempts.close(attempt, outcome);
     if (failure === undefined) return this.#succeed(attempt, trailers);
     if (wasCommitted) return this.#fail(brokenAfterCommit(failure, attempt.outputs), trailers);
     this.#failed.add(attempt.node, failure, this.#parts.clock.nowMs());
@@ -258,9 +259,8 @@ export class Call {
     this.#stalled.moved();
     this.#attempts.abandonAll();
     this.#request.body.release();
-    const attempts = this.#attempts;
-    const times = this.#clock.times();
-    const report = { request: this.#request, error, node: attempts.lastNode, attempts: attempts.made, times };
+    const { lastNode: node, made: attempts, bytes: answerBytes } = this.#attempts;
+    const report = { request: this.#request, error, node, attempts, answerBytes, times: this.#clock.times() };
     this.#parts.onEnd(this, report);
     if (isCallerThere) this.#caller.end({ error, trailers: reportTrailers(report, agentTrailers) });
   }

@@ -10,6 +10,7 @@ import type { HealthGate } from "../health/health-gate.ts";
 import type { AgentTransport } from "../transport/attempt.ts";
 import { describeFailure } from "./attempt-outcome.ts";
 import { Call } from "./call.ts";
+import { type CallObserver, type CallTrace, unobserved } from "./call-observer.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallTimes } from "./call-times.ts";
 import { HANG_DEFAULTS, type HangOptions } from "./hang-options.ts";
@@ -26,6 +27,8 @@ export interface DispatcherOptions {
   readonly transport: AgentTransport;
   /** The one that `picker` asks; without it nobody waits for an ejected node. */
   readonly health?: HealthGate;
+  /** Told of each call, for metrics and traces. */
+  readonly observer?: CallObserver;
   /** Default: RETRY_DEFAULTS. */
   readonly retry?: Partial<RetryOptions>;
   /** Default: HANG_DEFAULTS. */
@@ -41,9 +44,11 @@ export interface CallReport {
   readonly node: NodeView | undefined;
   readonly attempts: number;
   readonly times: CallTimes;
+  /** Of the messages that the attempts sent. */
+  readonly answerBytes: number;
 }
 
-/** What a call is given. */
+/** What calls share. */
 export interface DispatchParts extends DispatcherOptions {
   readonly retry: RetryOptions;
   readonly budget: RetryBudget;
@@ -56,10 +61,15 @@ export interface DispatchParts extends DispatcherOptions {
   readonly onEnd: (call: Call, report: CallReport) => void;
 }
 
+/** What one call is given. */
+export interface CallParts extends DispatchParts {
+  readonly trace: CallTrace;
+}
+
 export class Dispatcher {
   readonly #parts: DispatchParts;
   readonly #log: Logger;
-  readonly #calls = new Set<Call>();
+  readonly #calls = new Map<Call, CallTrace>();
   #isStopping = false;
 
   constructor(options: DispatcherOptions) {
@@ -86,8 +96,9 @@ export class Dispatcher {
 
   /** Never throws: whatever happens is said to `caller`, maybe before this returns. */
   start(request: CallRequest, caller: CallerStream): Call {
-    const call = new Call(this.#parts, request, caller);
-    this.#calls.add(call);
+    const trace = (this.#parts.observer ?? unobserved).callBegan(request);
+    const call = new Call({ ...this.#parts, trace }, request, caller);
+    this.#calls.set(call, trace);
     this.#parts.budget.deposit();
     this.#parts.secondBudget.deposit();
     call.start();
@@ -106,15 +117,17 @@ export class Dispatcher {
   /** Ends calls that wait for a node, and those that come or would have to wait from now on. Attempts that run go on. */
   stop(): void {
     this.#isStopping = true;
-    for (const call of [...this.#calls]) call.routerStops();
+    for (const call of [...this.#calls.keys()]) call.routerStops();
   }
 
   close(): void {
     this.#parts.waiting.close();
   }
 
-  #ended(call: Call, { request, error, node, attempts, times }: CallReport): void {
+  #ended(call: Call, report: CallReport): void {
+    this.#calls.get(call)?.callEnded(report);
     this.#calls.delete(call);
+    const { request, error, node, attempts, times } = report;
     const line = {
       call: request.id,
       path: request.path,

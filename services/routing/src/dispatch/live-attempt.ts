@@ -4,6 +4,7 @@
 import type { Lease } from "../balancing/picker.ts";
 import type { NodeView } from "../fleet/node-view.ts";
 import type { Attempt } from "../transport/attempt.ts";
+import type { AttemptTrace } from "./call-observer.ts";
 import type { HangWatch } from "./hang-watch.ts";
 
 export interface LiveAttempt {
@@ -11,6 +12,7 @@ export interface LiveAttempt {
   readonly number: number;
   readonly node: NodeView;
   readonly lease: Lease;
+  readonly trace: AttemptTrace;
   /** Set in the turn in which the attempt begins. */
   wire: Attempt | undefined;
   /** Runs until the commit or the end. */
@@ -25,11 +27,9 @@ export interface LiveAttempt {
   hasDone: boolean;
 }
 
-export function newAttempt(number: number, node: NodeView, lease: Lease): LiveAttempt {
+export function newAttempt(begun: Pick<LiveAttempt, "number" | "node" | "lease" | "trace">): LiveAttempt {
   return {
-    number,
-    node,
-    lease,
+    ...begun,
     wire: undefined,
     watch: undefined,
     hasHung: false,
@@ -45,4 +45,5 @@ export function abandon(attempt: LiveAttempt): void {
   attempt.watch?.stop();
   attempt.wire?.cancel();
   attempt.lease.end(attempt.outputs > 0 ? "success" : "neutral");
+  attempt.trace.attemptEnded("lost");
 }

@@ -6,10 +6,11 @@ import type { Clock } from "@drover/platform";
 import type { Lease } from "../balancing/picker.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { NodeView } from "../fleet/node-view.ts";
-import type { Verdict } from "../health/health-gate.ts";
 import type { AgentTransport, AttemptEnd, FramesSeen } from "../transport/attempt.ts";
 import { attemptHeaders } from "./attempt-headers.ts";
+import type { Outcome } from "./attempt-outcome.ts";
 import type { CallClock } from "./call-clock.ts";
+import type { CallTrace } from "./call-observer.ts";
 import type { CallRequest } from "./call-request.ts";
 import type { HangOptions } from "./hang-options.ts";
 import { type Hang, HangWatch, type WatchEvents } from "./hang-watch.ts";
@@ -21,6 +22,7 @@ export interface LiveAttemptsParts {
   readonly fleet: Fleet;
   readonly transport: AgentTransport;
   readonly hang: HangOptions;
+  readonly trace: CallTrace;
 }
 
 /** What attempts tell their call; nothing after they were closed or abandoned. */
@@ -38,6 +40,7 @@ export class LiveAttempts {
   readonly #events: AttemptEvents;
   #live: readonly LiveAttempt[] = [];
   #made = 0;
+  #bytes = 0;
   #lastNode: NodeView | undefined;
 
   constructor(parts: LiveAttemptsParts, request: CallRequest, times: CallClock, events: AttemptEvents) {
@@ -45,6 +48,11 @@ export class LiveAttempts {
     this.#request = request;
     this.#times = times;
     this.#events = events;
+  }
+
+  /** Of all messages that they have sent, prefixes included. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** How many were begun so far. */
@@ -67,7 +75,9 @@ export class LiveAttempts {
   }
 
   begin(node: NodeView, lease: Lease): void {
-    const attempt = newAttempt(++this.#made, node, lease);
+    const number = ++this.#made;
+    const trace = this.#parts.trace.attemptBegan(number, node);
+    const attempt = newAttempt({ number, node, lease, trace });
     this.#lastNode = node;
     this.#live = [...this.#live, attempt];
     const { path, body } = this.#request;
@@ -77,6 +87,7 @@ export class LiveAttempts {
       { endpoint: node.endpoint, path, headers, body: body.bytes },
       {
         onMessages: (bytes, seen) => {
+          this.#bytes += bytes.length;
           attempt.messages = seen.messages;
           attempt.outputs = seen.outputs;
           attempt.hasDone = seen.hasDone;
@@ -95,9 +106,10 @@ export class LiveAttempts {
   }
 
   /** It has ended by itself. */
-  close(attempt: LiveAttempt, verdict: Verdict): void {
+  close(attempt: LiveAttempt, { failure, verdict }: Outcome): void {
     attempt.watch?.stop();
     attempt.lease.end(verdict);
+    attempt.trace.attemptEnded(failure ?? "ok");
     this.#lastNode = attempt.node;
     this.#live = this.#live.filter((other) => other !== attempt);
   }

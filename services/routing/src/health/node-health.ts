@@ -21,6 +21,10 @@ export interface FleetNode {
 export interface NodeHealthOptions extends Partial<HealthOptions> {
   readonly clock: Clock;
   readonly log: Logger;
+  /** For who counts. Must not throw. */
+  readonly onEjected?: (node: string, scope: "node" | "model") => void;
+  /** One was not ejected, because too many others are. */
+  readonly onSpared?: () => void;
 }
 
 /** A node's health for operators. */
@@ -50,12 +54,16 @@ export class NodeHealth implements HealthGate {
   /** Those that are not simply healthy, so that picks cost nothing while this is empty. */
   readonly #troubled = new Set<Subject>();
   #fleet: ReadonlyMap<string, FleetNode> = new Map();
+  readonly #onEjected: NonNullable<NodeHealthOptions["onEjected"]>;
+  readonly #onSpared: () => void;
   #capHolds = 0;
   #isNotifyDue = false;
 
-  constructor({ clock, log, ...options }: NodeHealthOptions) {
+  constructor({ clock, log, onEjected, onSpared, ...options }: NodeHealthOptions) {
     this.#clock = clock;
     this.#log = log;
+    this.#onEjected = onEjected ?? (() => undefined);
+    this.#onSpared = onSpared ?? (() => undefined);
     this.#options = { ...HEALTH_DEFAULTS, ...options };
     this.#load = new FailureLoad(clock, this.#options.failureLoadMs);
     this.#hangs = new HangMemory(this.#options);
@@ -218,6 +226,7 @@ export class NodeHealth implements HealthGate {
     } else if (!wasTroubled) {
       this.#troubled.add(subject);
       this.#log.warn({ ...names, failures: this.#options.consecutiveFailures }, "ejected after failures in a row");
+      this.#onEjected(names["node"] ?? "", names["model"] === undefined ? "node" : "model");
     }
   }
 
@@ -242,6 +251,7 @@ export class NodeHealth implements HealthGate {
   #isWithinCap(ejected: number, all: number): boolean {
     if (ejected + 1 <= all * this.#options.maxEjectedShare) return true;
     this.#capHolds++;
+    this.#onSpared();
     return false;
   }
 

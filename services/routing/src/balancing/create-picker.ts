@@ -12,6 +12,7 @@ import { verdictWithoutCandidate } from "./verdict.ts";
 /** Without `health` no node is ever hidden. */
 export function createPicker(policy: Policy, ledger: LeaseLedger, health: HealthGate = everyNodeHealthy): Picker {
   const load = { extraLoad: (node: NodeView) => ledger.unackedSends(node) + health.failureLoad(node.id) };
+  const own = { health, unackedSends: (node: NodeView) => ledger.unackedSends(node) };
   const take = (candidates: readonly NodeView[], profile: CallProfile): Picked => {
     const node = policy.choose(soundOnes(candidates), profile, load);
     const judge = health.begin(node, profile.modelKey);
@@ -19,14 +20,14 @@ export function createPicker(policy: Policy, ledger: LeaseLedger, health: Health
     return { kind: "picked", node, lease: judgedLease(ledger.open(node), judge, shows) };
   };
   return {
-    hasCandidate: (request, snapshot) => sortOut(request, snapshot, health).candidates.length > 0,
+    hasCandidate: (request, snapshot) => sortOut(request, snapshot, own).candidates.length > 0,
     pickFree(request, snapshot) {
-      const { candidates } = sortOut(request, snapshot, health);
+      const { candidates } = sortOut(request, snapshot, own);
       const free = candidates.filter((node) => canBeginAtOnce(node, request.profile.modelKey, load));
       return free.length === 0 ? undefined : take(free, request.profile);
     },
     pick(request, snapshot) {
-      const eligibility = sortOut(request, snapshot, health);
+      const eligibility = sortOut(request, snapshot, own);
       if (eligibility.candidates.length === 0) return verdictWithoutCandidate(request, eligibility, snapshot, health);
       return take(eligibility.candidates, request.profile);
     },

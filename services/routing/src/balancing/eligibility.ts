@@ -26,18 +26,25 @@ export interface Eligibility {
   readonly excluded: readonly { readonly node: NodeView; readonly exclusion: Exclusion }[];
 }
 
-export function sortOut(request: PickRequest, snapshot: FleetSnapshot, health: HealthGate): Eligibility {
+/** What this router knows of nodes beside what they told. */
+export interface OwnKnowledge {
+  readonly health: HealthGate;
+  /** Calls that it sent and that the node's status does not count yet. */
+  readonly unackedSends: (node: NodeView) => number;
+}
+
+export function sortOut(request: PickRequest, snapshot: FleetSnapshot, own: OwnKnowledge): Eligibility {
   const candidates: NodeView[] = [];
   const excluded: { node: NodeView; exclusion: Exclusion }[] = [];
   for (const node of snapshot.nodes) {
-    const exclusion = exclusionOf(node, request, health);
+    const exclusion = exclusionOf(node, request, own);
     if (exclusion === undefined) candidates.push(node);
     else excluded.push({ node, exclusion });
   }
   return { candidates, excluded };
 }
 
-function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, health: HealthGate): Exclusion | undefined {
+function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, own: OwnKnowledge): Exclusion | undefined {
   if (profile.node !== undefined && !isAddressedBy(node, profile.node)) return "other-node-asked-for";
   if (!hasLabels(node, profile.labels)) return "labels-differ";
   const model = node.models.get(profile.modelKey);
@@ -47,9 +54,21 @@ function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, health:
     return "context-too-small";
   if (excluded.has(node.id)) return "failed-in-this-call";
   if (node.availability !== "available") return "unavailable";
-  if (node.queueLimit > 0 && node.queued >= node.queueLimit) return "queue-full";
-  if (health.isHidden(node, profile.modelKey)) return "ejected";
+  if (isFull(node, own)) return "queue-full";
+  if (own.health.isHidden(node, profile.modelKey)) return "ejected";
   return undefined;
+}
+
+/**
+ * Its queue as told, and what was sent since: the calls of a node that died are placed in one turn, before any status could
+ * tell of them.
+ */
+function isFull(node: NodeView, { unackedSends }: OwnKnowledge): boolean {
+  const { queued, queueLimit, active, slots, runners } = node;
+  if (queueLimit === 0) return false;
+  const runnerSlots = [...runners.values()].flat().reduce((sum, runner) => sum + runner.slots, 0);
+  const freeSlots = Math.max(Math.max(slots, runnerSlots) - active, 0);
+  return queued >= queueLimit || unackedSends(node) >= freeSlots + queueLimit - queued;
 }
 
 /** An empty list says that the agent does not know, not that the model can do nothing. */

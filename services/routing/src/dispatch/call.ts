@@ -116,6 +116,8 @@ export class Call {
         if (this.#failed.lastError === undefined || this.#failed.isLastFree) return this.#waitFor(choice);
         return this.#fail(this.#failed.lastError);
       case "refused":
+        if (choice.error.kind === "queue_full" && this.#failed.hasLostPlace)
+          return this.#waitFor({ ...choice, kind: "wait" });
         return this.#fail(this.#failed.lastError ?? choice.error);
     }
   }

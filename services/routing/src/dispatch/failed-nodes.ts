@@ -2,6 +2,7 @@
  * The nodes that failed in one call, in the order of their last failures: which of them may be tried again, and when; and
  * what their failures ask of the next one. It knows nothing of who else could take the call.
  */
+import { Code } from "@connectrpc/connect";
 import { DroverError, type EndingKind } from "@drover/platform";
 import type { CallProfile } from "../balancing/call-profile.ts";
 import type { NodeView } from "../fleet/node-view.ts";
@@ -79,6 +80,11 @@ export class FailedNodes {
   /** Whether the last failure costs nothing: the node vanished, drains or never got the call. */
   get isLastFree(): boolean {
     return this.lastError?.ending.elsewhere === "free";
+  }
+
+  /** Whether its last node went away, so that the call lost a place that it had: it waits for another when all are full. */
+  get hasLostPlace(): boolean {
+    return this.isLastFree && this.lastError?.ending.code === Code.Unavailable;
   }
 
   /**

@@ -5,6 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { displayModelName, parseModelName } from "@drover/platform";
 import { type Model, ModelSchema } from "@drover/proto/drover/router/v1/router_pb";
 import type { Availability, FleetSnapshot, ModelView, NodeView } from "@drover/routing";
+import { compareText } from "./compare-text.ts";
 
 /** Nodes whose agent answers; what the others have is not known to be still there. */
 const REACHABLE: ReadonlySet<Availability> = new Set(["available", "draining", "ollama-unreachable"]);
@@ -26,11 +27,11 @@ export function toModelMessages(snapshot: FleetSnapshot): Model[] {
       else copies.push({ node, key, model });
     }
   }
-  return [...byKey.values()].map(modelMessage).sort((a, b) => compare(a.name, b.name));
+  return [...byKey.values()].map(modelMessage).sort((a, b) => compareText(a.name, b.name));
 }
 
 function modelMessage(copies: readonly Copy[]): Model {
-  const sorted = [...copies].sort((a, b) => compare(a.node.name, b.node.name) || compare(a.node.id, b.node.id));
+  const sorted = [...copies].sort((a, b) => compareText(a.node.name, b.node.name) || compareText(a.node.id, b.node.id));
   return create(ModelSchema, {
     name: displayName(sorted[0]?.model.name ?? ""),
     capabilities: [...new Set(sorted.flatMap(({ model }) => [...model.capabilities]))].sort(),
@@ -49,9 +50,4 @@ function modelMessage(copies: readonly Copy[]): Model {
 function displayName(name: string): string {
   const parsed = parseModelName(name);
   return parsed === undefined ? name : displayModelName(parsed);
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

@@ -13,6 +13,7 @@ import {
   identityOf,
   type NodeView,
 } from "@drover/routing";
+import { compareText } from "./compare-text.ts";
 
 export interface FleetFacts {
   readonly snapshot: FleetSnapshot;
@@ -28,7 +29,7 @@ export interface FleetFacts {
 export function toNodeMessages(facts: FleetFacts): Node[] {
   const known = facts.snapshot.nodes.flatMap((node) => messagesOf(node, facts));
   const strangers = facts.members.filter((member) => identityOf(member.link) === undefined).map(strangerMessage);
-  return [...known.sort(byName), ...strangers.sort((a, b) => compare(a.endpoint, b.endpoint))];
+  return [...known.sort(byName), ...strangers.sort((a, b) => compareText(a.endpoint, b.endpoint))];
 }
 
 /** The node with this id; undefined when it has left the fleet. */
@@ -113,13 +114,8 @@ const AVAILABILITIES: Readonly<Record<Availability, NodeAvailability>> = {
 
 function byName(a: Node, b: Node): number {
   return (
-    compare(a.identity?.name ?? "", b.identity?.name ?? "") ||
-    compare(a.identity?.id ?? "", b.identity?.id ?? "") ||
-    compare(a.endpoint, b.endpoint)
+    compareText(a.identity?.name ?? "", b.identity?.name ?? "") ||
+    compareText(a.identity?.id ?? "", b.identity?.id ?? "") ||
+    compareText(a.endpoint, b.endpoint)
   );
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

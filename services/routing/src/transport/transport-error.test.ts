@@ -44,6 +44,11 @@ describe("a request that was not sent", () => {
     const error = unsentRequestError(systemError("ERR_HTTP2_INVALID_CONNECTION_HEADERS"));
     expect(error.kind).toBe("malformed_request");
   });
+
+  it.each(["ERR_HTTP2_SEND_FILE", "ERR_INVALID_ARG_TYPE"])("does not blame the caller for %s", (code) => {
+    expect(unsentRequestError(systemError(code)).kind).toBe("internal");
+    expect(unsentRequestError(new TypeError("our own bug")).kind).toBe("internal");
+  });
 });
 
 describe("an answer that is not gRPC", () => {

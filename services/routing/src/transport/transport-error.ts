@@ -20,13 +20,26 @@ export function brokenStreamError(broken: BrokenStream): DroverError {
 
 /** What `request()` of a session throws: the session is closing, or a header is one that HTTP/2 cannot carry. */
 export function unsentRequestError(cause: unknown): DroverError {
-  const code = errorCode(cause);
+  const code = errorCode(cause) ?? "";
   if (code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION")
     return brokenStreamError({ error: cause });
+  if (!METADATA_CODES.has(code))
+    return new DroverError("internal", "The call could not be sent to the node.", { cause });
   return new DroverError("malformed_request", "The call's metadata cannot be sent on: check its keys and values.", {
     cause,
   });
 }
+
+/** What Node says of headers that HTTP/2 cannot carry (doc/api/errors.md); anything else is no fault of the caller. */
+const METADATA_CODES: ReadonlySet<string> = new Set([
+  "ERR_HTTP2_HEADER_SINGLE_VALUE",
+  "ERR_HTTP2_INVALID_CONNECTION_HEADERS",
+  "ERR_HTTP2_INVALID_HEADER_VALUE",
+  "ERR_HTTP2_INVALID_PSEUDOHEADER",
+  "ERR_HTTP2_PSEUDOHEADER_NOT_ALLOWED",
+  "ERR_INVALID_CHAR",
+  "ERR_INVALID_HTTP_TOKEN",
+]);
 
 function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
   switch (errorCode(error)) {

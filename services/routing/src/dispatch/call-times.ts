@@ -16,7 +16,8 @@ export interface CallTimes {
 
 /** The agent's own trailers and the drover-* ones of a call; the router's waiting is added to what the agent said of its queue. */
 export function reportTrailers({ request, node, attempts, times }: CallReport, agent: Metadata): Metadata {
-  const queueMs = Number(readMetadata(agent, META.queueMs) ?? 0);
+  const queueMs = readMs(agent, META.queueMs) ?? 0;
+  const loadMs = readMs(agent, META.loadMs);
   const { firstTokenMs } = times;
   return {
     ...forwardedTrailers(agent),
@@ -24,10 +25,16 @@ export function reportTrailers({ request, node, attempts, times }: CallReport, a
     // Names are for people and may hold any letters; metadata may not.
     ...(node === undefined ? {} : { [META.node]: encodeGrpcMessage(node.name) }),
     [META.attempts]: String(attempts),
-    [META.queueMs]: String(Math.round(times.waitedMs + (Number.isFinite(queueMs) ? queueMs : 0))),
-    [META.loadMs]: readMetadata(agent, META.loadMs),
+    [META.queueMs]: String(Math.round(times.waitedMs + queueMs)),
+    [META.loadMs]: loadMs === undefined ? undefined : String(Math.round(loadMs)),
     [META.ttftMs]: firstTokenMs === undefined ? undefined : String(Math.round(firstTokenMs)),
   };
+}
+
+/** Undefined where there is none, or none that makes sense. */
+function readMs(agent: Metadata, key: string): number | undefined {
+  const ms = Number(readMetadata(agent, key) ?? Number.NaN);
+  return Number.isFinite(ms) ? ms : undefined;
 }
 
 /** Where a call stood when its deadline passed. */

@@ -54,6 +54,7 @@ const stateDir = mkdtempSync(join(tmpdir(), "drover-router-"));
 beforeAll(async () => {
   agent = await startFakeAgent({
     id: "one",
+    queueLimit: 0,
     relay: (headers) => (String(headers[":path"]).endsWith("/Chat") ? answer : undefined),
   });
   const flags = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--state-dir", stateDir];

@@ -21,6 +21,7 @@ let answer: RelayHandler;
 beforeAll(async () => {
   agent = await startFakeAgent({
     id: "one",
+    queueLimit: 0,
     relay: (headers) => (String(headers[":path"]).endsWith("/Chat") ? answer : undefined),
   });
   router = await startRouter("--nodes", agent.address);

@@ -41,6 +41,8 @@ export interface FakeAgentOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly incarnation?: string;
   readonly token?: string;
+  /** Calls that may wait at it; default 10, and 0 sets no limit. */
+  readonly queueLimit?: number;
   /** Whether its models are in memory. */
   readonly isLoaded?: boolean;
   /** What Chat answers; default two chunks and `done`. */
@@ -197,7 +199,7 @@ async function* statuses(
     })),
   });
   const runners = options.isLoaded === true ? [{ model: "llama3.2:1b", state: RunnerState.LOADED, slots: 1 }] : [];
-  const load = create(NodeLoadSchema, { queueLimit: 10, slotsPerRunner: 1, runners });
+  const load = create(NodeLoadSchema, { queueLimit: options.queueLimit ?? 10, slotsPerRunner: 1, runners });
   yield create(AttachResponseSchema, { event: { case: "welcome", value: { node, routerSecret: `secret-of-${id}` } } });
   let sequence = 0n;
   while (!signal.aborted) {

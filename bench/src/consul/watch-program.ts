@@ -28,7 +28,7 @@ const fleet = new Fleet({
   openLink: () => ({ close: () => undefined }),
 });
 // As the parts of a router that look at each snapshot.
-fleet.onChange((snapshot) => snapshot.byId.size);
+fleet.onChange(() => fleet.snapshot.byId.size);
 let decisions = 0;
 fleet.onMembership(() => decisions++);
 const reader = openConsulHttp({ url, token: () => undefined }, systemClock);

@@ -158,7 +158,7 @@ function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, b
   lifecycle.onStop("connections to agents", () => transport.destroy());
   const ledger = new LeaseLedger();
   const health = new NodeHealth({ clock, log, ...healthOptions(config), ...countEjections(telemetry) });
-  fleet.onChange(({ byId }) => health.follow(byId));
+  fleet.onChange(() => health.follow(fleet.snapshot.byId));
   const picker = createPicker(createPolicy(config.policy), ledger, health);
   const retry = retryOptions(config);
   const observer = createCallTelemetry({ telemetry, clock });

@@ -16,7 +16,7 @@ describe("an endpoint that never answers", () => {
     fleet.apply("static", { kind: "reset", members: [{ endpoint: "a:1" }] });
     await sim.advanceAsync(0);
     const pending: number[] = [];
-    fleet.onChange((snapshot) => pending.push(pendingEndpoints(snapshot, early.nowMs()).length));
+    fleet.onChange(() => pending.push(pendingEndpoints(fleet.snapshot, early.nowMs()).length));
     await sim.advanceAsync(6_000);
     expect(pending).toEqual([0]);
     fleet.close();

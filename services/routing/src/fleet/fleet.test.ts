@@ -235,7 +235,7 @@ describe("tries that fail", () => {
     fake.lose("a:1");
     expect(await countChanges(fake, () => undefined)).toBe(0);
     const pending: number[] = [];
-    fake.fleet.onChange((snapshot) => pending.push(pendingEndpoints(snapshot, clock.nowMs()).length));
+    fake.fleet.onChange(() => pending.push(pendingEndpoints(fake.fleet.snapshot, clock.nowMs()).length));
     await clock.advanceAsync(4_900);
     expect(pending).toEqual([]);
     await clock.advanceAsync(200);
@@ -249,7 +249,7 @@ describe("listeners", () => {
   it("run once for all that changed in one turn, with the snapshot after it", async () => {
     const fake = new FakeFleet();
     const seen: number[] = [];
-    const stop = fake.fleet.onChange((snapshot) => seen.push(snapshot.nodes.length));
+    const stop = fake.fleet.onChange(() => seen.push(fake.fleet.snapshot.nodes.length));
     fake.discover("a:1", "b:1");
     fake.attach("a:1");
     fake.attach("b:1");

@@ -54,7 +54,7 @@ export class Fleet {
   readonly #openLink: OpenLink;
   readonly #entries = new Map<string, Entry>();
   readonly #unreported: Set<string>;
-  readonly #listeners = new Set<(snapshot: FleetSnapshot) => void>();
+  readonly #listeners = new Set<() => void>();
   readonly #membershipListeners = new Set<(event: MembershipEvent) => void>();
   readonly #opener: LinkOpener;
   readonly #silence: SilenceWatch;
@@ -93,8 +93,8 @@ export class Fleet {
     return state?.kind === "attached" && !state.isSilent;
   }
 
-  /** `listener` runs once for each turn in which something changed. Returns how to end it. */
-  onChange(listener: (snapshot: FleetSnapshot) => void): () => void {
+  /** `listener` runs once for each turn in which something changed; a snapshot is built only for those who ask. Returns how to end it. */
+  onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -235,7 +235,7 @@ export class Fleet {
     this.#isNotifyDue = true;
     queueMicrotask(() => {
       this.#isNotifyDue = false;
-      for (const listener of [...this.#listeners]) listener(this.snapshot);
+      for (const listener of [...this.#listeners]) listener();
     });
   }
 

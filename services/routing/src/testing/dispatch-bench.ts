@@ -96,7 +96,7 @@ export class DispatchBench {
       health: this.health,
       ...(options.hang === undefined ? {} : { hang: options.hang }),
     });
-    if (hasEjection) this.fake.fleet.onChange(({ byId }) => this.health.follow(byId));
+    if (hasEjection) this.fake.fleet.onChange(() => this.health.follow(this.fake.fleet.snapshot.byId));
   }
 
   /** A bench whose fleet consists of these nodes, all attached and idle. */

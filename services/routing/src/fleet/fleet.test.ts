@@ -307,6 +307,19 @@ describe("silence", () => {
     fake.fleet.close();
   });
 
+  it("of all at once takes nobody out, until their streams end", async () => {
+    const clock = new SimClock();
+    const fake = new FakeFleet(clock);
+    fake.discover("a:1", "b:1", "c:1");
+    for (const endpoint of ["a:1", "b:1", "c:1"]) fake.attach(endpoint);
+    const availabilities = () => fake.fleet.snapshot.nodes.map(({ availability }) => availability);
+    await clock.advanceAsync(9_000);
+    expect(availabilities()).toEqual(["available", "available", "available"]);
+    fake.lose("a:1");
+    expect(availabilities()).toEqual(["unreachable", "available", "available"]);
+    fake.fleet.close();
+  });
+
   it("during a pause of the router's own is not held against agents", async () => {
     const clock = new PausableClock();
     const fake = new FakeFleet(clock);

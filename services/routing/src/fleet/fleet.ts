@@ -7,7 +7,7 @@ import type { Member, MembershipUpdate } from "../discovery/membership.ts";
 import { LinkOpener } from "./link-opener.ts";
 import { identityOf, type LinkEvent, type LinkState, reduceLink } from "./link-state.ts";
 import { logMembership, type MembershipEvent } from "./membership-event.ts";
-import { SilenceWatch } from "./silence-watch.ts";
+import { SilenceWatch, type Talking } from "./silence-watch.ts";
 import { buildSnapshot, type FleetMember, type FleetSnapshot, UNREACHABLE_AFTER_MS } from "./snapshot.ts";
 import { isSameTold, mergeTold, type Told } from "./told.ts";
 
@@ -57,7 +57,7 @@ export class Fleet {
   readonly #listeners = new Set<() => void>();
   readonly #membershipListeners = new Set<(event: MembershipEvent) => void>();
   readonly #opener: LinkOpener;
-  readonly #silence: SilenceWatch;
+  readonly #silence: SilenceWatch<Entry>;
   /** Undefined while something changed since it was built: heartbeats and idle routers then cost nothing. */
   #snapshot: FleetSnapshot | undefined;
   #isNotifyDue = false;
@@ -69,7 +69,12 @@ export class Fleet {
     this.#openLink = options.openLink;
     this.#unreported = new Set(options.sources);
     this.#opener = new LinkOpener(options.clock);
-    this.#silence = new SilenceWatch({ clock: options.clock, onTick: (beforeMs) => this.#markSilent(beforeMs) });
+    this.#silence = new SilenceWatch({
+      clock: options.clock,
+      log: options.log,
+      talking: () => this.#talking(),
+      onSilent: (entry) => this.#onLinkEvent(entry, { kind: "silent", atMs: this.#clock.nowMs() }),
+    });
   }
 
   get snapshot(): FleetSnapshot {
@@ -218,10 +223,9 @@ export class Fleet {
     if (isVisible(before, entry.state)) this.#changed();
   }
 
-  #markSilent(beforeMs: number): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.state.kind !== "attached" || entry.state.isSilent || entry.state.heardMs > beforeMs) continue;
-      this.#onLinkEvent(entry, { kind: "silent", atMs: this.#clock.nowMs() });
+  *#talking(): Generator<Talking<Entry>> {
+    for (const who of this.#entries.values()) {
+      if (who.state.kind === "attached" && !who.state.isSilent) yield { who, heardMs: who.state.heardMs };
     }
   }
 

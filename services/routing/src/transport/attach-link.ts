@@ -15,6 +15,7 @@ import {
 import type { Link } from "../fleet/fleet.ts";
 import type { LinkEvent } from "../fleet/link-state.ts";
 import { type AgentConnection, openAgentConnection } from "./agent-connection.ts";
+import { patience } from "./patience.ts";
 
 /** Pauses between tries: from the first to the last, doubling, each shortened by a random part so that a fleet of routers spreads out. */
 const RETRY_FIRST_MS = 100;
@@ -75,7 +76,7 @@ async function attachOnce(
   const attempt = new AbortController();
   const stop = (): void => attempt.abort();
   signal.addEventListener("abort", stop, { once: true });
-  let patience = options.clock.after(WELCOME_TIMEOUT_MS, stop);
+  let limit = patience(options.clock, WELCOME_TIMEOUT_MS, stop);
   let wasWelcomed = false;
   let connection: AgentConnection | undefined;
   try {
@@ -85,8 +86,8 @@ async function attachOnce(
       if (signal.aborted) break;
       wasWelcomed ||= message.event.case === "welcome";
       if (wasWelcomed) {
-        patience.cancel();
-        patience = options.clock.after(SILENT_STREAM_MS, stop);
+        limit.cancel();
+        limit = patience(options.clock, SILENT_STREAM_MS, stop);
       }
       reportMessage(message, report, options.clock.nowMs());
     }
@@ -94,7 +95,7 @@ async function attachOnce(
   } catch (error) {
     return attempt.signal.aborted ? describeSilence(wasWelcomed) : describe(error, wasWelcomed);
   } finally {
-    patience.cancel();
+    limit.cancel();
     signal.removeEventListener("abort", stop);
     // Leaving the loop does not cancel the stream in connect-es, so it is said.
     stop();

@@ -38,7 +38,7 @@ const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 delay.enable();
 let since = { cpu: process.cpuUsage(), atMs: performance.now() };
 
-process.on("message", () => {
+process.on("message", (message: { readonly watchesLoop: boolean }) => {
   const { user, system } = process.cpuUsage(since.cpu);
   const facts: WatchFacts = {
     members: fleet.members().length,
@@ -51,6 +51,9 @@ process.on("message", () => {
   since = { cpu: process.cpuUsage(), atMs: performance.now() };
   decisions = 0;
   delay.reset();
+  // Its own timer would be most of what an idle process costs.
+  if (message.watchesLoop) delay.enable();
+  else delay.disable();
 });
 process.once("disconnect", () => process.exit(0));
 process.send?.({ type: "ready", address: "" });

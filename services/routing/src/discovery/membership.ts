@@ -26,8 +26,12 @@ export type Standing =
 
 export const SERVING: Standing = { kind: "serving" };
 
-/** The first update of a source, and the first after it lost touch, is a reset: the whole list. `reason` is for the log. */
+/**
+ * The first update of a source, and the first after it lost touch, is a reset: the whole list. `reason` is for the log. A list of
+ * thousands may come in parts before its reset, so that taking it over does not hold the event loop; parts only add.
+ */
 export type MembershipUpdate =
+  | { readonly kind: "part"; readonly members: readonly Member[]; readonly reason?: string }
   | { readonly kind: "reset"; readonly members: readonly Member[]; readonly reason?: string }
   | { readonly kind: "upsert"; readonly member: Member; readonly reason?: string }
   | { readonly kind: "remove"; readonly endpoint: string; readonly reason?: string };

@@ -54,6 +54,15 @@ describe("membership", () => {
     expect(fleet.snapshot.isDiscovered).toBe(true);
   });
 
+  it("takes a long list in parts, and counts as discovered with its reset", () => {
+    const { fleet, links } = createFleet();
+    fleet.apply("static", { kind: "part", members: members("a:1") });
+    fleet.apply("static", { kind: "part", members: members("b:1") });
+    expect([endpointsOf(fleet.snapshot), fleet.snapshot.isDiscovered]).toEqual([["a:1", "b:1"], false]);
+    fleet.apply("static", { kind: "reset", members: members("a:1", "b:1") });
+    expect([endpointsOf(fleet.snapshot), fleet.snapshot.isDiscovered, links()]).toEqual([["a:1", "b:1"], true, 2]);
+  });
+
   it("does not touch the link of an endpoint that stays", () => {
     const fake = new FakeFleet();
     fake.discover("a:1");

@@ -45,6 +45,8 @@ interface Entry {
 const MEMBERS_MAX = 10_000;
 /** Timers may fire a millisecond before their time; looked at then, an endpoint would still be waited for, and nobody would look again. */
 const TIMER_SLACK_MS = 5;
+/** The graces of a long list end one by one within moments; a snapshot of thousands for each would hold the event loop for seconds. */
+const GRACE_ENDS_MS = 20;
 /** Longer lists are told in one line. */
 const LINES_MAX = 100;
 
@@ -60,6 +62,7 @@ export class Fleet {
   readonly #silence: SilenceWatch<Entry>;
   /** Undefined while something changed since it was built: heartbeats and idle routers then cost nothing. */
   #snapshot: FleetSnapshot | undefined;
+  #graceEnds: Timer | undefined;
   #isNotifyDue = false;
   #isClosed = false;
 
@@ -116,6 +119,9 @@ export class Fleet {
     if (this.#isClosed) return;
     const say = { source: name, reason: update.reason ?? `listed by ${name}`, isLogged: true };
     switch (update.kind) {
+      case "part":
+        for (const member of update.members) this.#add(member, { ...say, isLogged: false });
+        break;
       case "reset":
         this.#reset(update.members, say);
         break;
@@ -126,7 +132,7 @@ export class Fleet {
         this.#remove(update.endpoint, { ...say, reason: update.reason ?? `${name} no longer lists it` });
         break;
     }
-    this.#unreported.delete(name);
+    if (update.kind !== "part") this.#unreported.delete(name);
     this.#changed();
   }
 
@@ -135,6 +141,7 @@ export class Fleet {
     this.#isClosed = true;
     this.#silence.stop();
     this.#opener.stop();
+    this.#graceEnds?.cancel();
     for (const entry of this.#entries.values()) close(entry);
     this.#entries.clear();
     this.#listeners.clear();
@@ -156,6 +163,8 @@ export class Fleet {
     const { endpoint } = member;
     const known = this.#entries.get(endpoint);
     if (known !== undefined) {
+      // The reset of a list that came in parts.
+      if (known.sources.get(say.source) === member) return;
       known.sources.set(say.source, member);
       this.#retell(known, say);
       return;
@@ -230,7 +239,12 @@ export class Fleet {
   }
 
   #startGrace(): Timer {
-    return this.#clock.after(UNREACHABLE_AFTER_MS + TIMER_SLACK_MS, () => this.#changed());
+    return this.#clock.after(UNREACHABLE_AFTER_MS + TIMER_SLACK_MS, () => {
+      this.#graceEnds ??= this.#clock.after(GRACE_ENDS_MS, () => {
+        this.#graceEnds = undefined;
+        this.#changed();
+      });
+    });
   }
 
   #changed(): void {

@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const RAW_BYTES_MAX = 64 * 1024 * 1024;
 const BODY_BYTES_MAX = 128 * 1024 * 1024;
 /** Worked on in one go; a millisecond or so. */
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 64 * 1024;
 
 export interface ConsulHttp extends ConsulReader {
   /** Closes the connection; a question that is still open fails. */

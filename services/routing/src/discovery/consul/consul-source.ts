@@ -4,7 +4,7 @@
  */
 import { type Clock, type Logger, type Rng, sleep, type Timer } from "@drover/platform";
 import { Mailbox } from "../mailbox.ts";
-import type { MembershipSource, MembershipUpdate, SourceStatus } from "../membership.ts";
+import type { Member, MembershipSource, MembershipUpdate, SourceStatus } from "../membership.ts";
 import type { ConsulReader } from "./consul-reader.ts";
 import { type ListRead, ListReader, type ServiceList, type UnusableEntry } from "./list-reader.ts";
 import { applyList, NOTHING_KNOWN, type PolicyState, type PolicyStep, passTime } from "./membership-policy.ts";
@@ -13,6 +13,8 @@ import { FIRST_STATE, noteAsked, questionOf, step, type Trouble, type Verdict } 
 /** As agents register themselves. */
 export const AGENT_SERVICE = "drover-agent";
 
+/** To take over so many takes milliseconds. */
+const PART_SIZE = 1_000;
 /** How often what is held is looked at again; holds last seconds to minutes. */
 const TICK_MS = 1_000;
 
@@ -38,13 +40,28 @@ export function createConsulSource(options: ConsulSourceOptions): MembershipSour
       const watch = new ConsulWatch({ ...options, onStatus, onUpdates: (news) => updates.put(news) });
       const asking = watch.run(signal);
       try {
-        yield* updates.take(signal);
+        for await (const update of updates.take(signal)) {
+          if (update.kind === "reset") yield* partsOf(update.members, options.clock, signal);
+          yield update;
+        }
       } finally {
         watch.close();
       }
       await asking;
     },
   };
+}
+
+/** What comes before the reset of a long list. */
+async function* partsOf(
+  members: readonly Member[],
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncIterable<MembershipUpdate> {
+  for (let at = 0; members.length > PART_SIZE && at < members.length && !signal.aborted; at += PART_SIZE) {
+    await sleep(clock, 0, signal);
+    yield { kind: "part", members: members.slice(at, at + PART_SIZE), reason: "Consul lists it" };
+  }
 }
 
 interface WatchOptions extends ConsulSourceOptions {

@@ -24,19 +24,17 @@ export class EntrySplitter {
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
     const entries: Buffer[] = [];
     let begin = 0;
-    for (let at = 0; at < bytes.length; at++) {
-      const byte = bytes[at] ?? 0;
-      if (this.#isInString) {
-        this.#stepInString(byte);
-      } else if (byte === QUOTE) {
-        this.#isInString = true;
+    for (let at = this.#isInString ? this.#afterString(bytes, 0) : 0; at < bytes.length; at++) {
+      const byte = bytes[at];
+      if (byte === QUOTE) {
         this.#isBroken ||= this.#depth < 2;
+        at = this.#afterString(bytes, at + 1) - 1;
       } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
         this.#open(byte);
         if (this.#depth === 2) begin = at;
       } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
         if (this.#close()) entries.push(this.#take(bytes.subarray(begin, at + 1)));
-      } else if (this.#depth < 2 && byte > 0x20 && byte !== COMMA) {
+      } else if (this.#depth < 2 && byte !== undefined && byte > 0x20 && byte !== COMMA) {
         this.#isBroken = true;
       }
       if (this.#isBroken) return [];
@@ -50,10 +48,22 @@ export class EntrySplitter {
     return this.#isClosed && !this.#isBroken;
   }
 
-  #stepInString(byte: number): void {
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (byte === BACKSLASH) this.#isEscaped = true;
-    else if (byte === QUOTE) this.#isInString = false;
+  /** Where the text goes on after the string that `at` is in; most bytes are in strings, so this loop does little. */
+  #afterString(bytes: Buffer, from: number): number {
+    let at = from;
+    if (this.#isEscaped) at++;
+    this.#isEscaped = false;
+    for (; at < bytes.length; at++) {
+      const byte = bytes[at];
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) {
+        this.#isInString = false;
+        return at + 1;
+      }
+    }
+    this.#isInString = true;
+    this.#isEscaped = at > bytes.length;
+    return bytes.length;
   }
 
   #open(byte: number): void {

@@ -38,6 +38,9 @@ export interface ListTrust {
 }
 
 export function named(before: HeldMember | undefined, instance: ConsulInstance, nowMs: number): HeldMember {
+  const isSettled = before?.missing === undefined && before?.flaps.heldUntilMs === 0;
+  // Nearly all of a list, each time.
+  if (before !== undefined && isSettled && before.instance === instance) return before;
   const isDown = instance.standing.kind === "down";
   const { flaps, shown } = before ?? { flaps: { ...STEADY, isDown }, shown: undefined };
   // Maintenance hides what the checks say, so it neither counts nor ends a count.

@@ -103,14 +103,22 @@ function suspicionOf(
   listed: ReadonlyMap<string, ConsulInstance>,
   isRegressed: boolean,
 ): string {
-  const known = [...(members?.values() ?? [])].filter(({ missing }) => missing === undefined);
-  const nodeIds = new Set([...listed.values()].map(({ nodeId }) => nodeId ?? ""));
-  const isGone = ({ endpoint, nodeId, standing }: ConsulInstance): boolean =>
-    standing.kind !== "draining" && !listed.has(endpoint) && !(nodeId !== undefined && nodeIds.has(nodeId));
-  const gone = known.filter(({ instance }) => isGone(instance)).length;
-  if (listed.size === 0 && gone > 0) return `Consul suddenly lists nobody, and listed ${known.length} before`;
-  if (gone * 2 > known.length) return `${gone} of ${known.length} vanished from Consul at once`;
+  let known = 0;
+  const away: ConsulInstance[] = [];
+  for (const { instance, missing } of members?.values() ?? []) {
+    if (missing !== undefined) continue;
+    known++;
+    if (instance.standing.kind !== "draining" && !listed.has(instance.endpoint)) away.push(instance);
+  }
+  const gone = away.length === 0 ? 0 : away.filter(isListedNowhere(listed)).length;
+  if (listed.size === 0 && gone > 0) return `Consul suddenly lists nobody, and listed ${known} before`;
+  if (gone * 2 > known) return `${gone} of ${known} vanished from Consul at once`;
   return isRegressed ? "Consul's index went backwards: its servers were restored or wiped" : "";
+}
+
+function isListedNowhere(listed: ReadonlyMap<string, ConsulInstance>): (instance: ConsulInstance) => boolean {
+  const nodeIds = new Set([...listed.values()].map(({ nodeId }) => nodeId));
+  return ({ nodeId }) => nodeId === undefined || !nodeIds.has(nodeId);
 }
 
 /** What is doubted for as long as the list stays as it is. */
@@ -138,9 +146,10 @@ function rebuild(
     if (member.shown !== was?.shown) updates.push(upsert(member, was));
     if (isHeld(member.flaps, around.nowMs)) waiting++;
   }
-  const moved = movedIds(before, listed);
+  let moved: ReadonlyMap<string, string> | undefined;
   for (const [endpoint, was] of before) {
     if (listed.has(endpoint)) continue;
+    moved ??= movedIds(before, listed);
     const newHome = moved.get(was.instance.nodeId ?? "");
     const after = newHome === undefined ? unnamed(was, trust) : { givenUp: `its node moved to ${newHome}` };
     if ("givenUp" in after) {

@@ -33,3 +33,28 @@ describeWith(["ollama", "model", "grpcurl"], "npm start beside the real Ollama",
     }
   });
 });
+
+describeWith(["consul"], "npm start with a Consul of its own", () => {
+  it("lets the router find the agents there, answers the sample, and leaves nothing behind", async () => {
+    // Nothing answers at port 9, so the nodes are simulated.
+    const process = runStart(["--consul"], { env: { OLLAMA_HOST: "127.0.0.1:9" } });
+    try {
+      await process.serves();
+      expect(process.stdout()).toMatch(/^Consul {2}http:\/\/127\.0\.0\.1:\d+\/ui$/m);
+      expect(process.stdout()).toMatch(/ answered; 1 attempt,/);
+      const programs = process.descendants();
+      expect(programs.map(({ command }) => command).join("\n")).toMatch(/drover-router\.js .*--consul http/);
+      process.signal("SIGTERM");
+      expect(await process.ended).toMatchObject({ code: 0, stderr: "" });
+      expect(await leftAfter(programs)).toEqual([]);
+    } finally {
+      process.killAll();
+    }
+  });
+
+  it("says where to get it when it is not on PATH", async () => {
+    const process = runStart(["--consul"], { env: { OLLAMA_HOST: "127.0.0.1:9", PATH: "/nowhere" } });
+    expect((await process.ended).code).not.toBe(0);
+    expect((await process.ended).stderr).toContain("Get it at https://developer.hashicorp.com/consul/install");
+  });
+});

@@ -11,7 +11,13 @@ describe("the flags of npm start", () => {
   test("default to the router's usual port, no named Ollama, a sample, and quiet programs", () => {
     expect(loadConfig(startConfig, { argv: [], env: {} })).toEqual({
       kind: "ok",
-      config: { ollamaUrls: [], listen: { host: "127.0.0.1", port: 50051 }, isSampleOff: false, isVerbose: false },
+      config: {
+        ollamaUrls: [],
+        listen: { host: "127.0.0.1", port: 50051 },
+        isConsul: false,
+        isSampleOff: false,
+        isVerbose: false,
+      },
     });
   });
 

@@ -21,6 +21,7 @@ export const startConfig = defineConfig({
     "npm start",
     "npm start -- --ollama http://127.0.0.1:11434 --ollama http://gpu-1:11434",
     "npm start -- --listen 127.0.0.1:50061 --verbose",
+    "npm start -- --consul",
   ],
   options: {
     ollamaUrls: listOption({
@@ -29,6 +30,11 @@ export const startConfig = defineConfig({
       schema: ollamaAddress(),
       group: "Fleet",
       help: "An Ollama that becomes a node; without it OLLAMA_HOST, else http://127.0.0.1:11434.",
+    }),
+    isConsul: switchOption({
+      flag: "consul",
+      group: "Fleet",
+      help: "Starts a Consul of its own too, through which the router finds the agents; needs `consul` on PATH.",
     }),
     listen: option({
       flag: "listen",

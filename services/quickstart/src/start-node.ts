@@ -14,6 +14,8 @@ export interface NodeSurroundings {
   readonly home: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Where agents register and the router finds them; undefined: the router is told of them. */
+  readonly consulUrl: string | undefined;
 }
 
 export interface StartingNode {
@@ -60,6 +62,7 @@ async function run(plan: PlannedNode, endpoint: string, surroundings: NodeSurrou
   const flags = [
     ...["--listen", endpoint, "--ops-listen", "127.0.0.1:0"],
     ...["--ollama", ollama, "--name", name, "--state-dir", join(surroundings.home, name)],
+    ...(surroundings.consulUrl === undefined ? [] : ["--consul", surroundings.consulUrl]),
     ...extra,
   ];
   const agent = await startProgram({ kind: "agent", node: name, flags }, surroundings);

@@ -11,13 +11,14 @@ import type { NodeSurroundings } from "./start-node.ts";
 export async function startRouter(
   listen: HostPort,
   endpoints: readonly string[],
-  { programs, home }: NodeSurroundings,
+  { programs, home, consulUrl }: NodeSurroundings,
 ): Promise<string> {
+  const fleet = consulUrl === undefined ? ["--nodes", endpoints.join(",")] : ["--consul", consulUrl];
   const router = programs.start({
     kind: "router",
     flags: [
       ...["--listen", formatHostPort(listen), "--ops-listen", "127.0.0.1:0"],
-      ...["--nodes", endpoints.join(","), "--state-dir", join(home, "router")],
+      ...[...fleet, "--state-dir", join(home, "router")],
     ],
   });
   const start = await router.started;

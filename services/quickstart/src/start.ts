@@ -18,6 +18,7 @@ import {
   simulatedNodes,
 } from "./planned-node.ts";
 import { sendSample } from "./sample-call.ts";
+import { startConsul } from "./start-consul.ts";
 import { StartError } from "./start-error.ts";
 import type { NodeSurroundings, StartingNode } from "./start-node.ts";
 import { startNodes, waitForFirstReport } from "./start-nodes.ts";
@@ -38,6 +39,7 @@ export async function start(config: StartConfig, surroundings: StartSurroundings
   const { clock, env, lifecycle, print } = surroundings;
   const home = await holdHome(config.listen, env, lifecycle);
   const plans = await planFleet({ ollamaUrls: config.ollamaUrls, ollamaHost: env["OLLAMA_HOST"], print });
+  const consulUrl = config.isConsul ? await startConsul(surroundings) : undefined;
   const alive = new Set<string>();
   const programs = new ChildPrograms({
     clock,
@@ -46,7 +48,7 @@ export async function start(config: StartConfig, surroundings: StartSurroundings
     onLine: config.isVerbose ? (line) => print(`${line}\n`) : undefined,
     onLost: (lost) => tellLoss(lost, alive, surroundings),
   });
-  const nodes: NodeSurroundings = { programs, home, clock, signal: lifecycle.stopSignal };
+  const nodes: NodeSurroundings = { programs, home, clock, signal: lifecycle.stopSignal, consulUrl };
   const routerIsOpen = Promise.withResolvers<void>();
   const fleet = { config, nodes, alive, print, routerIsOpen: routerIsOpen.promise };
   const { starting, count } = await startFleet(plans, fleet);
@@ -54,6 +56,7 @@ export async function start(config: StartConfig, surroundings: StartSurroundings
   const endpoints = starting.filter(({ plan }) => alive.has(plan.name)).map(({ endpoint }) => endpoint);
   const address = await startRouter(config.listen, endpoints, nodes);
   routerIsOpen.resolve();
+  if (consulUrl !== undefined) print(`\nConsul  ${consulUrl}/ui`);
   print(`\nRouter  ${address}\nNodes   ${starting.map(({ plan }) => describeNode(plan)).join("\n        ")}\n`);
   lifecycle.stopSignal.addEventListener("abort", () => print("\nStopping.\n"), { once: true });
   const model = await findSampleModel(address, count, nodes);

@@ -72,6 +72,7 @@ function nodeOf(index: number): NodeView {
   return {
     id: `node-${index}`,
     name: `node-${index}`,
+    incarnation: "1",
     endpoint: `127.0.0.1:${index}`,
     isNameShared: false,
     availability: "available",

@@ -31,6 +31,8 @@ export type Availability =
 export interface NodeView {
   readonly id: string;
   readonly name: string;
+  /** Of its agent's process: another one after each restart. */
+  readonly incarnation: string;
   readonly endpoint: string;
   /** Another node has the same name: only the id addresses it. */
   readonly isNameShared: boolean;

@@ -24,6 +24,7 @@ describe("a node in the snapshot", () => {
     const fake = fleetOf("a:1");
     fake.attach("a:1", {
       name: "anna",
+      incarnation: "incarnation-a:1",
       identity: { labels: { zone: "eu" }, baseWeight: 300 },
       load: {
         runners: [{ model: MODEL, state: 2, slots: 4, active: 3, queued: 2, contextLength: 8_192 }],
@@ -37,6 +38,7 @@ describe("a node in the snapshot", () => {
     expect(only(fake)).toEqual({
       id: "id-a:1",
       name: "anna",
+      incarnation: "incarnation-a:1",
       endpoint: "a:1",
       isNameShared: false,
       availability: "available",

@@ -72,6 +72,7 @@ function viewNode(group: readonly FleetMember[], nameCounts: ReadonlyMap<string,
   return {
     id: identity.id,
     name: identity.name,
+    incarnation: identity.incarnation,
     endpoint: speaker.endpoint,
     isNameShared: (nameCounts.get(identity.name) ?? 0) > 1,
     availability,

@@ -5,7 +5,7 @@
  */
 
 export interface HealthOptions {
-  /** Failures in a row that eject. 1 and up. (Envoy: consecutive_5xx, 5.) */
+  /** Failures in a row that eject, of calls that did not run side by side. 1 and up. (Envoy: consecutive_5xx, 5.) */
   readonly consecutiveFailures: number;
   /** Calls in a row that showed nothing for too long and hide their node until it shows life. 1 and up. */
   readonly consecutiveHangs: number;

@@ -6,13 +6,10 @@ import { type FleetNode, NodeHealth, type NodeHealthOptions } from "./node-healt
 function build(names: readonly string[], options: Partial<NodeHealthOptions> = {}) {
   const clock = new SimClock();
   const health = new NodeHealth({ clock, log: silentLogger, ...options });
-  const fleetOf = (ids: readonly string[], models = ["m", "n"]): ReadonlyMap<string, FleetNode> =>
-    new Map(
-      ids.map((id) => [
-        id,
-        { name: id, models: new Map(models.map((model) => [model, model])), isInventoryComplete: true },
-      ]),
-    );
+  const fleetOf = (ids: readonly string[], models = ["m", "n"], incarnation = "1"): ReadonlyMap<string, FleetNode> => {
+    const known = new Map(models.map((model) => [model, model]));
+    return new Map(ids.map((id) => [id, { name: id, incarnation, models: known, isInventoryComplete: true }]));
+  };
   health.follow(fleetOf(names));
   const node = (id: string, slots = 1) => ({ id, slots });
   const attempt = (id: string, verdict: Verdict, model = "m", slots = 1) =>
@@ -42,6 +39,39 @@ describe("the health of a node", () => {
     canary("success");
     expect(isHidden("a")).toBe(false);
     expect(health.size).toBe(0);
+  });
+
+  it("counts attempts that ran side by side and failed once, as one lost connection takes them all", () => {
+    const { attempt, health, node, isHidden } = build(["a", "b"]);
+    for (let time = 0; time < 4; time++) {
+      const together = Array.from({ length: 20 }, () => health.begin(node("a", 20), "m"));
+      for (const end of together) end("node");
+    }
+    expect(isHidden("a")).toBe(false);
+    attempt("a", "node");
+    expect(isHidden("a")).toBe(true);
+  });
+
+  it("takes a node back, slowly, when its agent has restarted", () => {
+    const { health, node, eject, fleetOf, isHidden, attempt } = build(["a", "b"]);
+    eject("a");
+    health.follow(fleetOf(["a", "b"]));
+    expect(isHidden("a")).toBe(true);
+    health.follow(fleetOf(["a", "b"], ["m", "n"], "2"));
+    expect(isHidden("a")).toBe(false);
+    const first = health.begin(node("a", 4), "m");
+    expect(isHidden("a")).toBe(true);
+    first("success");
+    expect(isHidden("a")).toBe(false);
+    attempt("a", "node");
+    expect(isHidden("a")).toBe(true);
+  });
+
+  it("keeps what a model did on a node over a restart of the agent", () => {
+    const { health, eject, fleetOf, isHidden } = build(["a", "b"]);
+    eject("a", "node-and-model");
+    health.follow(fleetOf(["a", "b"], ["m", "n"], "2"));
+    expect([isHidden("a"), isHidden("a", "n")]).toEqual([true, false]);
   });
 
   it("hides one model on one node where the failures are those of the model there", () => {
@@ -173,7 +203,7 @@ describe("what is remembered", () => {
   it("is kept of a model while the node's list is not complete", () => {
     const { health, eject, isHidden } = build(["a", "b"]);
     eject("b", "node-and-model", "n");
-    health.follow(new Map([["b", { name: "b", models: new Map(), isInventoryComplete: false }]]));
+    health.follow(new Map([["b", { name: "b", incarnation: "1", models: new Map(), isInventoryComplete: false }]]));
     expect(isHidden("b", "n")).toBe(true);
   });
 

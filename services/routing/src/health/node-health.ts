@@ -14,6 +14,8 @@ import { HEALTHY, isEjected } from "./subject-state.ts";
 /** A node of the fleet, as far as health goes. */
 export interface FleetNode {
   readonly name: string;
+  /** Of its agent's process. */
+  readonly incarnation: string;
   readonly models: ReadonlyMap<string, unknown>;
   readonly isInventoryComplete: boolean;
 }
@@ -81,9 +83,12 @@ export class NodeHealth implements HealthGate {
 
   /** The fleet as it is now, by node id; what left it is forgotten. Until the first call nobody is ejected. */
   follow(nodes: ReadonlyMap<string, FleetNode>): void {
+    const before = this.#fleet;
     this.#fleet = nodes;
     for (const [id, record] of this.#records) {
       const node = nodes.get(id);
+      if (node !== undefined && before.get(id)?.incarnation !== node.incarnation)
+        this.#restarted(id, record, node.name);
       if (node === undefined) this.#forget(id, record);
       // While its list is not complete a model that is missing may be there all the same.
       else if (node.isInventoryComplete) this.#forgetModels(record, node.models);
@@ -177,6 +182,16 @@ export class NodeHealth implements HealthGate {
       next = Math.min(next ?? Number.POSITIVE_INFINITY, state.untilMs - nowMs);
     }
     return next;
+  }
+
+  /** A new agent's process: what its node did before counts no more. What a model did there is its Ollama's, and stands. */
+  #restarted(id: string, { node }: NodeRecord, name: string): void {
+    const wasHidden = isEjected(node.state) || this.#hangs.isHidden(id);
+    node.restarted();
+    this.#hangs.alive(id);
+    if (!wasHidden) return;
+    this.#log.info({ node: name }, "its agent has restarted: taken back, slowly");
+    this.#changed();
   }
 
   /** In a turn of its own: whoever is told may begin attempts, and the one that ended is not yet done with. */

@@ -25,6 +25,8 @@ export type SubjectEvent =
   /** `slots`: calls that it can run at once. */
   | { readonly kind: "succeeded"; readonly slots: number }
   | { readonly kind: "canary-began" }
+  /** Its process is a new one: what the old one did says little of it. */
+  | { readonly kind: "restarted" }
   /** The canary ended and proved nothing: its caller left, say. The next call may try. */
   | { readonly kind: "canary-lost"; readonly atMs: number };
 
@@ -38,6 +40,8 @@ export function stepSubject(state: SubjectState, event: SubjectEvent, options: H
       return succeeded(state, event.slots);
     case "canary-began":
       return state.kind === "ejected" ? { kind: "probing", ejections: state.ejections } : state;
+    case "restarted":
+      return restarted(state);
     case "canary-lost":
       return state.kind === "probing" ? { kind: "ejected", untilMs: event.atMs, ejections: state.ejections } : state;
   }
@@ -86,6 +90,19 @@ function succeeded(state: SubjectState, slots: number): SubjectState {
       const allowance = state.allowance * 2;
       return allowance >= slots ? HEALTHY : { ...state, allowance, successes: 0 };
     }
+  }
+}
+
+/** Not simply well: a program that crashes at its first call restarts as well. */
+function restarted(state: SubjectState): SubjectState {
+  switch (state.kind) {
+    case "healthy":
+      return HEALTHY;
+    case "ejected":
+    case "probing":
+      return { kind: "returning", allowance: 1, successes: 0, ejections: state.ejections };
+    case "returning":
+      return state;
   }
 }
 

@@ -9,6 +9,8 @@ export interface SubjectAttempt {
   readonly isCanary: boolean;
   /** Of the subject when it began. */
   readonly epoch: number;
+  /** Failures that had been counted when it began. */
+  readonly failuresBefore: number;
 }
 
 export class Subject {
@@ -18,6 +20,8 @@ export class Subject {
   #epoch = 0;
   /** Attempts of this epoch. */
   #running = 0;
+  /** Of all times. */
+  #failuresCounted = 0;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -40,7 +44,7 @@ export class Subject {
     const isCanary = this.#state.kind === "ejected";
     if (isCanary) this.#state = stepSubject(this.#state, { kind: "canary-began" }, this.#options);
     this.#running++;
-    return { isCanary, epoch: this.#epoch };
+    return { isCanary, epoch: this.#epoch, failuresBefore: this.#failuresCounted };
   }
 
   succeeded(attempt: SubjectAttempt, slots: number): void {
@@ -48,9 +52,14 @@ export class Subject {
     this.#state = stepSubject(this.#state, { kind: "succeeded", slots }, this.#options);
   }
 
-  /** `mayEject` is asked only where one failure more would eject. */
+  /**
+   * `mayEject` is asked only where one failure more would eject. Attempts that ran side by side and fail count once: a lost
+   * connection takes many calls along, and is still one failure.
+   */
   failed(attempt: SubjectAttempt, atMs: number, mayEject: () => boolean): void {
     if (!this.#leave(attempt)) return;
+    if (attempt.failuresBefore < this.#failuresCounted && this.#state.kind === "healthy") return;
+    this.#failuresCounted++;
     const wouldEject =
       this.#state.kind === "returning" ||
       (this.#state.kind === "healthy" && this.#state.failures + 1 >= this.#options.consecutiveFailures);
@@ -59,6 +68,14 @@ export class Subject {
     if (!isEjected(this.#state)) return;
     this.#epoch++;
     this.#running = 0;
+  }
+
+  restarted(): void {
+    if (isEjected(this.#state)) {
+      this.#epoch++;
+      this.#running = 0;
+    }
+    this.#state = stepSubject(this.#state, { kind: "restarted" }, this.#options);
   }
 
   ended(attempt: SubjectAttempt, atMs: number): void {

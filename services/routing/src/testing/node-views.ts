@@ -31,6 +31,7 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
     isSuspect: false,
     labels: {},
     baseWeight: 100,
+    incarnation: `incarnation-${name}`,
     routerSecret: `secret-${name}`,
     ackedSend: 0,
     models: new Map(models.map((model) => [keyOf(model), modelView(model, capabilities)])),

@@ -30,6 +30,8 @@ describe("the metadata that agents get", () => {
   it.each([
     ["keys", Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`x-${index}`, ""]))],
     ["bytes", { "x-long": "x".repeat(48 * 1024) }],
+    ["fields of one key", { "set-cookie": Array.from({ length: 101 }, () => "") }],
+    ["bytes of one key", { "set-cookie": ["x".repeat(24 * 1024), "x".repeat(24 * 1024)] }],
   ])("is refused when there are too many %s of it", (_, headers) => {
     expect(() => forwardedMetadata(headers)).toThrow(DroverError);
     expect(() => forwardedMetadata(headers)).toThrow("too much metadata");
@@ -57,6 +59,8 @@ describe("the trailers that callers get", () => {
   });
 
   it("leave out what exceeds 512 bytes, and no call fails for it", () => {
-    expect(forwardedTrailers({ "x-small": "a", "x-large": "b".repeat(512) })).toEqual({ "x-small": "a" });
+    const large = "b".repeat(512);
+    expect(forwardedTrailers({ "x-small": "a", "x-large": large })).toEqual({ "x-small": "a" });
+    expect(forwardedTrailers({ "x-small": "a", "x-repeated": [large, large] })).toEqual({ "x-small": "a" });
   });
 });

@@ -55,8 +55,8 @@ export function forwardedMetadata(headers: Metadata): Metadata {
   for (const [key, value] of Object.entries(headers)) {
     if (value === undefined || isOfOneHop(key)) continue;
     forwarded[key] = value;
-    fields++;
-    bytes += key.length + value.length;
+    fields += [value].flat().length;
+    bytes += bytesOf(key, value);
   }
   if (fields > FIELDS_MAX || bytes > BYTES_MAX) throw tooMuch(fields, bytes);
   return forwarded;
@@ -71,10 +71,15 @@ export function forwardedTrailers(trailers: Metadata): Metadata {
   let bytes = 0;
   for (const [key, value] of Object.entries(trailers)) {
     if (value === undefined || isWrittenAnew(key)) continue;
-    bytes += key.length + value.length;
+    bytes += bytesOf(key, value);
     if (bytes <= TRAILER_BYTES_MAX) forwarded[key] = value;
   }
   return forwarded;
+}
+
+/** A repeated key goes out as often as it came: Node hands `set-cookie` over as a list, and everything else joined. */
+function bytesOf(key: string, value: string | string[]): number {
+  return [value].flat().reduce((sum, each) => sum + key.length + each.length, 0);
 }
 
 function isWrittenAnew(key: string): boolean {
@@ -86,9 +91,9 @@ function isOfOneHop(key: string): boolean {
 }
 
 function tooMuch(fields: number, bytes: number): DroverError {
-  const limits = `at most ${FIELDS_MAX} keys and ${BYTES_MAX / 1024} KiB`;
+  const limits = `at most ${FIELDS_MAX} fields and ${BYTES_MAX / 1024} KiB`;
   return new DroverError(
     "malformed_request",
-    `The call has too much metadata (${fields} keys, ${bytes} bytes): ${limits}.`,
+    `The call has too much metadata (${fields} fields, ${bytes} bytes): ${limits}.`,
   );
 }

@@ -92,7 +92,7 @@ export const INSTRUMENTS = {
     kind: "histogram",
     unit: "s",
     description:
-      "How long a call waited at the router because no node could take it; calls that did not wait are not counted.",
+      "How long a call had no node at the router: none could take it, or it paused before a retry. Calls that always had one are not counted.",
     attributes: ["outcome"],
     by: "router",
     buckets: SECONDS,

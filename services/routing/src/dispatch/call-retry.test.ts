@@ -81,6 +81,35 @@ describe("an attempt that provably never ran, or whose node went away", () => {
     expect(bench.transport.endpoints).toEqual(["a", "b"]);
   });
 
+  it("goes to a node that comes while it waits to try the one that failed again", async () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start();
+    bench.transport.last.fails("node_draining", "It drains.", 20_000);
+    bench.clock.advance(1_000);
+    expect(bench.dispatcher.waitingCalls).toBe(1);
+    bench.fake.discover("a", "b");
+    await bench.change("b", {});
+    expect(bench.transport.endpoints).toEqual(["a", "b"]);
+    bench.transport.last.done();
+    bench.transport.last.ok();
+    expect(caller.outcome).toBe("OK");
+    expect(caller.trailers["drover-queue-ms"]).toBe("1000");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("is not tried again sooner because the fleet changes", async () => {
+    const bench = benchOf("a");
+    bench.start();
+    bench.transport.last.fails("node_draining", "It drains.", 20_000);
+    for (let seconds = 0; seconds < 19; seconds++) {
+      await bench.change("a", {});
+      bench.clock.advance(1_000);
+    }
+    expect(bench.transport.endpoints).toEqual(["a"]);
+    bench.clock.advance(1_000);
+    expect(bench.transport.endpoints).toEqual(["a", "a"]);
+  });
+
   it("is tried again on the only node, each time after a longer pause, four times in all", () => {
     const bench = benchOf("a");
     const { caller } = bench.start();

@@ -36,9 +36,8 @@ export class CallWait {
   readonly #parts: CallWaitParts;
   readonly #times: CallClock;
   readonly #events: CallWaitEvents;
-  /** Undefined while it does not wait. */
+  /** Undefined while it does not wait, or pauses. */
   #current: { reason: Waiting; sinceMs: number; isFleetKnown: boolean; timer: Timer } | undefined;
-
   #pause: Timer | undefined;
 
   constructor(parts: CallWaitParts, times: CallClock, events: CallWaitEvents) {
@@ -52,6 +51,7 @@ export class CallWait {
     const sinceMs = this.#parts.clock.nowMs();
     const isFleetKnown = this.#parts.fleet.snapshot.nodes.length > 0;
     const before = this.#current;
+    this.#pause?.cancel();
     // Still waiting; only what would be said at the end is newer, unless its patience changed with the fleet.
     if (before?.isFleetKnown === isFleetKnown) {
       before.reason = reason;
@@ -68,10 +68,15 @@ export class CallWait {
     return undefined;
   }
 
-  /** Looks again after this time, whatever the fleet does. */
-  pause(afterMs: number): void {
-    this.leave();
-    this.#pause = this.#parts.clock.after(afterMs, this.#events.lookAgain);
+  /** Looks again after this time; with `modelKey` also when the fleet changes before that, else whatever it does. */
+  pause(afterMs: number, modelKey?: string): void {
+    const { clock, waiting } = this.#parts;
+    this.#stopTimers();
+    if (modelKey === undefined) waiting.leave(this.#events.lookAgain);
+    // Harmless when it is there already, and where the room is full the time alone has to do.
+    else waiting.enter(this.#events.lookAgain, modelKey);
+    this.#times.beginWait();
+    this.#pause = clock.after(afterMs, this.#events.lookAgain);
   }
 
   /** The latest reason for waiting; undefined while it does not wait. */
@@ -89,12 +94,15 @@ export class CallWait {
 
   /** Harmless when it does not wait. */
   leave(): void {
-    this.#pause?.cancel();
-    if (this.#current === undefined) return;
+    this.#stopTimers();
     this.#times.endWait();
-    this.#current.timer.cancel();
-    this.#current = undefined;
     this.#parts.waiting.leave(this.#events.lookAgain);
+  }
+
+  #stopTimers(): void {
+    this.#pause?.cancel();
+    this.#current?.timer.cancel();
+    this.#current = undefined;
   }
 
   #patience(isFleetKnown: boolean): Timer {

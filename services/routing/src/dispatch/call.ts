@@ -110,7 +110,7 @@ export class Call {
         this.#state = { kind: "attempting" };
         return this.#attempts.begin(choice.node, choice.lease);
       case "pause":
-        return this.#backOff(choice.afterMs);
+        return this.#backOff(choice.afterMs, this.#request.profile.modelKey);
       case "wait":
         // A live node's failure says more than to wait on; one that vanished or drains may be back in time.
         if (this.#failed.lastError === undefined || this.#failed.isLastFree) return this.#waitFor(choice);
@@ -235,13 +235,13 @@ export class Call {
     this.#backOff(decision.afterMs);
   }
 
-  /** Looks again `afterMs` from now, unless the deadline or the caller's patience ends before. */
-  #backOff(afterMs: number): void {
+  /** Looks again `afterMs` from now, unless the deadline or the caller's patience ends before. `modelKey`: see CallWait. */
+  #backOff(afterMs: number, modelKey?: string): void {
     if (this.#parts.isStopping()) return this.#failStopping();
     const { callMs, waitMs } = this.#clock.left();
     const { lastError } = this.#failed;
     if (lastError !== undefined && afterMs >= Math.min(callMs, waitMs)) return this.#fail(lastError);
-    this.#wait.pause(afterMs);
+    this.#wait.pause(afterMs, modelKey);
     this.#state = { kind: "waiting" };
     this.#progress.begin();
   }

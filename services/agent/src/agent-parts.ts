@@ -16,8 +16,9 @@ import {
   type Telemetry,
 } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
-import { NodeIdentitySchema } from "@drover/proto/drover/fleet/v1/fleet_pb";
+import { type NodeIdentity, NodeIdentitySchema } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { RunningCalls } from "./api/running-calls.ts";
 import { LoadedModels } from "./models/loaded-models.ts";
 import { ModelDirectory } from "./models/model-directory.ts";
 import { OllamaWatch } from "./models/ollama-watch.ts";
@@ -132,7 +133,19 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
     },
     onUnreachable: () => queue.ollamaGone(),
   });
-  const identity = create(NodeIdentitySchema, {
+  const identity = identityOf(settings);
+  const source = {
+    identity,
+    condition: () => condition.build(),
+    inventory: createModelInventory(log, () => directory.list()),
+    load: () => buildNodeLoad(queue.snapshot(), (weightsKey) => directory.namesOf(weightsKey)),
+  };
+  const callers = { routers: new AttachedRouters(() => changes.mark("load")), calls: new RunningCalls() };
+  return { changes, health, condition, client, directory, loadedModels, queue, watch, identity, source, ...callers };
+}
+
+function identityOf(settings: AgentSettings): NodeIdentity {
+  return create(NodeIdentitySchema, {
     id: settings.nodeId,
     name: settings.name,
     incarnation: randomId(),
@@ -140,12 +153,4 @@ export function buildParts(settings: AgentSettings, { clock, log }: AgentDeps) {
     labels: Object.fromEntries(settings.labels),
     baseWeight: settings.baseWeight,
   });
-  const source = {
-    identity,
-    condition: () => condition.build(),
-    inventory: createModelInventory(log, () => directory.list()),
-    load: () => buildNodeLoad(queue.snapshot(), (weightsKey) => directory.namesOf(weightsKey)),
-  };
-  const routers = new AttachedRouters(() => changes.mark("load"));
-  return { changes, health, condition, client, directory, loadedModels, queue, watch, identity, source, routers };
 }

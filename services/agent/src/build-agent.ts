@@ -23,6 +23,7 @@ import { Health } from "@drover/proto/grpc/health/v1/health_pb";
 import { type AgentDeps, type AgentParts, type AgentSettings, buildParts } from "./agent-parts.ts";
 import { createAgentService } from "./api/agent-service.ts";
 import { createInferenceService } from "./api/inference-service.ts";
+import { nodeDraining } from "./api/node-draining.ts";
 import type { StreamLimits } from "./ollama/ollama-stream.ts";
 import { publishedNode } from "./registration/published-node.ts";
 
@@ -201,13 +202,19 @@ interface StopParts {
 
 async function stopAgent({ deps, parts, signals, listener, ...rest }: StopParts): Promise<void> {
   const { opsListener, registration, drainLimitMs } = rest;
+  const limit = sleep(deps.clock, drainLimitMs);
   parts.condition.leave();
   parts.health.shutdown();
   // Who waits can wait elsewhere; who has a slot may finish.
-  parts.queue.close(new ConnectError("The agent stops.", Code.Unavailable));
-  // Attach streams would hold the listener for ever.
+  parts.queue.close(nodeDraining(parts.identity.name));
+  const { count: calls } = parts.calls;
+  if (calls > 0)
+    deps.log.info({ calls, limitMs: drainLimitMs }, "stopping: running calls may end; a second signal ends them now");
+  // Until then routers keep their Attach streams: they see a node that drains, not one that is gone.
+  await Promise.race([parts.calls.idle(), limit]);
   signals.leaving.abort();
-  await Promise.race([listener.drain(), sleep(deps.clock, drainLimitMs)]);
+  // What callers have not read yet.
+  await Promise.race([listener.drain(), limit]);
   signals.ending.abort(new ConnectError("The agent stops.", Code.Unavailable));
   listener.destroy();
   // Consul is told last: while answers run the node is there, in maintenance.

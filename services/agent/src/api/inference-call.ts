@@ -17,7 +17,9 @@ import type { NodeCondition } from "../status/node-condition.ts";
 import { type CallIdentity, CallScope, readIdentity } from "./call-scope.ts";
 import { CallTelemetry, type CallTelemetryDeps } from "./call-telemetry.ts";
 import { loggedError } from "./logged-error.ts";
+import { nodeDraining } from "./node-draining.ts";
 import { type Capability, checkCapabilities } from "./required-capabilities.ts";
+import type { RunningCalls } from "./running-calls.ts";
 
 export interface InferenceDeps extends CallTelemetryDeps {
   readonly log: Logger;
@@ -27,6 +29,7 @@ export interface InferenceDeps extends CallTelemetryDeps {
   readonly queue: AdmissionQueue;
   readonly condition: NodeCondition;
   readonly routers: AttachedRouters;
+  readonly calls: RunningCalls;
   readonly limits: StreamLimits;
   /** The operator's --num-ctx. */
   readonly numCtx: number | undefined;
@@ -55,9 +58,6 @@ const LONGEST_WAIT_MS = 30 * 60_000;
 /** A queue or a load of which nothing is learned moves in seconds. */
 const WAIT_RETRY_MS = 1_000;
 
-/** A node that drains is back in seconds or not at all; callers should not ask it again at once. */
-const DRAINING_RETRY_MS = 5_000;
-
 export class InferenceCall {
   readonly deps: InferenceDeps;
   readonly subject: CallSubject;
@@ -67,6 +67,7 @@ export class InferenceCall {
   /** Model and node, for messages. */
   readonly name: string;
   readonly #context: HandlerContext;
+  readonly #ended: () => void;
   #isEntered = false;
   #isEnded = false;
 
@@ -81,6 +82,7 @@ export class InferenceCall {
     const metadata = context.requestHeader;
     this.telemetry = new CallTelemetry(deps, { method: subject.method, callId, metadata });
     context.responseHeader.set(META.call, this.identity.callId);
+    this.#ended = deps.calls.begin();
   }
 
   /** Checks the call and takes its place in the queue. Throws a DroverError for what cannot be served. */
@@ -102,6 +104,8 @@ export class InferenceCall {
         ...{ weightsKey, sizeBytes, modelOptionsJson },
         ...{ model: model.name, optionsJson, isEmbedding },
       });
+      // A drain may have begun while Ollama was asked; the queue of an agent that stops is closed and would hold the call.
+      this.#refuseWhileDraining();
       const entry = deps.queue.enter(spec, plan.bodyBytes, {
         promptBytes: plan.promptBytes,
         longestWaitMs: Math.min(this.scope.leftMs, this.identity.maxWaitMs ?? LONGEST_WAIT_MS),
@@ -120,6 +124,7 @@ export class InferenceCall {
   end(error?: unknown): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#ended();
     this.scope.close();
     this.#setTrailers(error === undefined);
     // A caller that left without a word ends the generator without an error.
@@ -178,15 +183,18 @@ export class InferenceCall {
   }
 
   #checkNode(): void {
-    const { condition, node } = this.deps;
+    const { node } = this.deps;
     const { wantedNode } = this.identity;
     if (wantedNode !== undefined && wantedNode !== node.id && wantedNode !== node.name) {
       const message = `This is node "${node.name}", and the call asks for node "${wantedNode}" and no other. Ask the router for it.`;
       throw new DroverError("node_not_found", message, { facts: { node: node.name } });
     }
-    if (!condition.isDraining) return;
-    const message = `Node "${node.name}" drains and takes no new calls. Use another node, or resume it.`;
-    throw new DroverError("node_draining", message, { facts: { node: node.name }, retryAfterMs: DRAINING_RETRY_MS });
+    this.#refuseWhileDraining();
+  }
+
+  #refuseWhileDraining(): void {
+    const { condition, node } = this.deps;
+    if (condition.isDraining) throw nodeDraining(node.name);
   }
 
   #setTrailers(isOk: boolean): void {

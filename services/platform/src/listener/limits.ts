@@ -2,7 +2,7 @@
  * The bounds of a listener, each with its reason. Tests inject smaller ones; programs use these. What one request may be, and
  * how slowly it may come, stands in `request-message.ts`, because the relay shares it.
  *
- * Against the rest Node's own HTTP/2 (nghttp2 1.70) holds, and `e2e/system/hostile.test.ts` proves it on this listener:
+ * Against the rest Node's own HTTP/2 (nghttp2 1.70) holds, and `e2e/real/hostile-peers.test.ts` proves it on this listener:
  * - more than 8 CONTINUATION frames for one header block end the session (CVE-2024-28182; `max_continuations`);
  * - more than 1,000 empty DATA frames that do not end a stream do (CVE-2019-9518; `maxSessionInvalidFrames`);
  * - more than 1,000 answers to PING and SETTINGS that the peer does not read do (CVE-2019-9512, 9515; `max_outbound_ack`);

@@ -16,6 +16,7 @@ import {
 } from "@opentelemetry/api";
 import type { DroverError } from "../drover-error.ts";
 import { reasonOf } from "../endings.ts";
+import { loggedMessage } from "../logged-message.ts";
 import { type MetadataSource, readMetadata } from "../metadata.ts";
 
 export type SpanRole = "server" | "client" | "internal";
@@ -72,11 +73,11 @@ export class CallSpan {
     this.#span.setAttributes(attributes);
   }
 
-  /** The message of an error names no prompt; causes stay in the log. */
+  /** Traces go to others, so as in the log nothing stands there of what callers or models said; causes stay in the log. */
   end(error?: DroverError): void {
     if (error !== undefined) {
       this.#span.setAttribute("error.type", reasonOf(error.kind));
-      this.#span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+      this.#span.setStatus({ code: SpanStatusCode.ERROR, message: loggedMessage(error) });
     }
     this.#span.end();
   }

@@ -191,10 +191,11 @@ export class AdmissionQueue {
   }
 
   #stageOf(entry: Waiting): EntryStage {
+    if (!this.#waiting.includes(entry)) return { kind: "queued", ahead: 0, expectedMs: 0 };
     const { state, rates } = entry.record;
     if (state.kind === "loading")
       return { kind: "loading", elapsedMs: this.#now() - state.sinceMs, expectedMs: rates.loadMs };
-    const ahead = Math.max(this.#waiting.indexOf(entry), 0);
+    const ahead = this.#waiting.indexOf(entry);
     const before = this.#waiting.slice(0, ahead).filter((other) => other.record === entry.record).length;
     return { kind: "queued", ahead, expectedMs: this.#expectedWaitMs(entry.record, before) };
   }

@@ -51,6 +51,14 @@ async function bench({ learned = true, queueLimit = 100 } = {}) {
   return { clock, queue, granted, enter };
 }
 
+test("a call that has its slot at once waits for nothing, whether or not anything is learned", async () => {
+  for (const learned of [true, false]) {
+    const { queue, granted } = await bench({ learned });
+    (await granted()).release();
+    expect(queue.enter(SPEC, 1).stage()).toEqual({ kind: "queued", ahead: 0, expectedMs: 0 });
+  }
+});
+
 test("a call in the queue is told when its slot is expected", async () => {
   const { clock, granted, enter } = await bench();
   const running = await granted();

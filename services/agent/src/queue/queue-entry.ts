@@ -17,6 +17,7 @@ export type EntryStage =
 export interface QueueEntry {
   /** Resolves with the slot; rejects with the reason given to `leave`, or when the load failed. */
   readonly slot: Promise<Slot>;
+  /** Nothing is ahead of a call that has its slot. */
   stage(): EntryStage;
   /** How long it waited while its runner was being loaded, in milliseconds. */
   loadMs(): number;

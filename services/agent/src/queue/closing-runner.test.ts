@@ -8,7 +8,7 @@ const LOADED: LoadedModel = { name: "m", weightsKey: "m", contextLength: 4096, s
 const SMALL = runnerSpec({ weightsKey: "m", model: "m", optionsJson: "", isEmbedding: false });
 const LARGE = runnerSpec({ weightsKey: "m", model: "m", optionsJson: '{"num_ctx":8192}', isEmbedding: false });
 
-function bench() {
+function bench(load: () => Promise<LoadedModel> = () => Promise.resolve(LOADED)) {
   const clock = new SimClock();
   const loads: RunnerSpec[] = [];
   const queue = new AdmissionQueue(
@@ -17,7 +17,7 @@ function bench() {
       clock,
       load: (spec) => {
         loads.push(spec);
-        return Promise.resolve(LOADED);
+        return load();
       },
       onChange: () => undefined,
     },
@@ -51,6 +51,15 @@ test("a runner that was closed for a call gives way to it when its last call end
   running?.release();
   expect(await large.slot).toBeDefined();
   expect(loads).toEqual([SMALL, LARGE]);
+});
+
+test("a call that ends while another model loads leaves no timer behind a closed queue", async () => {
+  const { clock, queue, enter } = bench(() => new Promise(() => undefined));
+  void (await enter(SMALL));
+  queue.close(new Error("stops"));
+  // As a running call's end does.
+  queue.reconcile([], clock.nowMs());
+  expect(clock.pendingCount).toBe(0);
 });
 
 test("a runner that calls wait for is never forgotten, however many others are asked for", async () => {

@@ -178,4 +178,11 @@ describe("a slot whose call was cut off", () => {
     queue.close(new Error("stops"));
     expect([clock.pendingCount, queue.snapshot().active]).toEqual([0, 0]);
   });
+
+  test("does not cool after the queue closed", async () => {
+    const long = await enter(40_000);
+    queue.close(new Error("stops"));
+    long.slot?.release({ isCut: true });
+    expect([clock.pendingCount, queue.snapshot().active]).toEqual([0, 0]);
+  });
 });

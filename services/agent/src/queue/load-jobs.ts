@@ -63,6 +63,7 @@ export class LoadJobs {
   #unjudged: Job | undefined;
   #recheck: Timer | undefined;
   #recheckAtMs = 0;
+  #isClosed = false;
 
   constructor(deps: LoadJobsDeps) {
     this.#deps = deps;
@@ -108,7 +109,9 @@ export class LoadJobs {
     this.#unjudged = undefined;
   }
 
+  /** Leaves no timer behind: from now on only what happens at the node makes it look again. */
   close(): void {
+    this.#isClosed = true;
     this.#recheck?.cancel();
   }
 
@@ -242,7 +245,7 @@ export class LoadJobs {
   /** The earliest of all times asked for since the last run counts. */
   #checkAt(atMs: number): void {
     const { clock, onDue } = this.#deps;
-    if (this.#recheck !== undefined && this.#recheckAtMs <= atMs) return;
+    if (this.#isClosed || (this.#recheck !== undefined && this.#recheckAtMs <= atMs)) return;
     this.#recheck?.cancel();
     this.#recheckAtMs = atMs;
     this.#recheck = clock.after(Math.max(0, atMs - this.#now()), onDue);

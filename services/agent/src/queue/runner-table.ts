@@ -105,7 +105,7 @@ export class RunnerTable {
 
   /**
    * Takes over what Ollama says is loaded. `askedAtMs` is when it was asked: a runner that was loaded since then may be
-   * missing in the answer. A busy runner is never taken for gone. Returns whether anything changed that a status shows.
+   * missing in the answer. A busy runner is never taken for gone.
    */
   reconcile(loaded: readonly LoadedModel[], askedAtMs: number): void {
     const byKey = new Map(loaded.map((model) => [model.weightsKey, model]));

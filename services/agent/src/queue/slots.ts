@@ -79,6 +79,7 @@ export class Slots {
   readonly #running = new Set<Running>();
   readonly #cooling = new Set<Cooling>();
   #active = 0;
+  #isClosed = false;
 
   constructor(deps: SlotsDeps) {
     this.#deps = deps;
@@ -126,8 +127,9 @@ export class Slots {
     }
   }
 
-  /** Leaves no timer behind. */
+  /** Leaves no timer behind: from now on no slot cools. */
   close(): void {
+    this.#isClosed = true;
     for (const cooling of this.#cooling) this.#cooled(cooling);
   }
 
@@ -156,7 +158,7 @@ export class Slots {
     if (counts !== undefined) this.#learn(running, counts);
     if (isRunnerGone) this.#deps.onRunnerGone(record);
     const isReading = isCut && running.othersAtFirstToken === undefined && this.#deps.doesPrefillOutliveCancel();
-    const restMs = isReading ? this.#prefillLeftMs(running) : 0;
+    const restMs = isReading && !this.#isClosed ? this.#prefillLeftMs(running) : 0;
     if (restMs > 0) this.#cool(running, restMs);
     else this.#free(running);
     this.#deps.onFree();

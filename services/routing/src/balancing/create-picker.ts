@@ -5,6 +5,7 @@ import type { NodeView } from "../fleet/node-view.ts";
 import { everyNodeHealthy, type HealthGate } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
 import { sortOut } from "./eligibility.ts";
+import { exclusionWords } from "./exclusion-words.ts";
 import type { LeaseLedger, OpenLease } from "./lease-ledger.ts";
 import type { Lease, LoadReader, Picked, Picker, Policy } from "./picker.ts";
 import { verdictWithoutCandidate } from "./verdict.ts";
@@ -30,6 +31,23 @@ export function createPicker(policy: Policy, ledger: LeaseLedger, health: Health
       const eligibility = sortOut(request, snapshot, own);
       if (eligibility.candidates.length === 0) return verdictWithoutCandidate(request, eligibility, snapshot, health);
       return take(eligibility.candidates, request.profile);
+    },
+    rank(request, snapshot) {
+      const { profile } = request;
+      const eligibility = sortOut(request, snapshot, own);
+      const { candidates } = eligibility;
+      const first = soundOnes(candidates);
+      const firstOnes = new Set(first);
+      const rank = (nodes: readonly NodeView[]) => (nodes.length === 0 ? [] : policy.rank(nodes, profile, load));
+      return {
+        policy: policy.name,
+        ranked: [...rank(first), ...rank(candidates.filter((node) => !firstOnes.has(node)))],
+        excluded: eligibility.excluded.map(({ node, exclusion }) => ({
+          node,
+          reason: exclusionWords(node, exclusion, profile, health),
+        })),
+        instead: candidates.length === 0 ? verdictWithoutCandidate(request, eligibility, snapshot, health) : undefined,
+      };
     },
   };
 }

@@ -1,17 +1,14 @@
 /**
  * `least-connections`: the fewest calls that run or wait, whatever the node's size; equals take turns.
  */
+import { createCostPolicy } from "./cost-policy.ts";
 import type { Policy } from "./picker.ts";
-import { Rotation } from "./rotation.ts";
-import { smallest } from "./smallest.ts";
 
 export function createLeastConnectionsPolicy(): Policy {
-  const rotation = new Rotation();
-  return {
+  return createCostPolicy({
     name: "least-connections",
-    choose(candidates, _profile, load) {
-      const tied = smallest(candidates, (node) => node.active + node.queued + load.extraLoad(node));
-      return rotation.next(tied, () => 1);
-    },
-  };
+    cost: (node, _profile, load) => node.active + node.queued + load.extraLoad(node),
+    terms: (node, _profile, load) => ({ active: node.active, queued: node.queued, unseen: load.extraLoad(node) }),
+    share: () => 1,
+  });
 }

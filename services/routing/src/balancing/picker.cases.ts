@@ -31,6 +31,7 @@ export function describePolicy(createPolicy: () => Policy): void {
   describe("sharing", () => describeSharing(bench));
   describe("leases", () => describeLeases(bench));
   describe("waiting and refusing", () => describeVerdicts(bench));
+  describe("ranking", () => describeRanking(bench));
 }
 
 function pick(
@@ -480,6 +481,90 @@ function describeVerdicts(bench: () => Bench): void {
     const error = mustNotPick(bench(), "wait", nodes);
     expect(error.message).toContain("and 35 more");
     expect(error.message.length).toBeLessThan(1_024);
+  });
+}
+
+function describeRanking(bench: () => Bench): void {
+  const rank = ({ picker }: Bench, nodes: readonly NodeView[], { excluded = [], ...profile }: PickOptions = {}) =>
+    picker.rank({ profile: callProfile(profile), excluded: new Set(excluded), nowMs: 60_000 }, snapshotOf(nodes));
+  const fleet = [
+    nodeView("a", { slots: 2 }),
+    nodeView("b", { baseWeight: 300 }),
+    nodeView("c", { loaded: [] }),
+    nodeView("d", { active: 2, queued: 1 }),
+    nodeView("e", { isSuspect: true }),
+  ];
+
+  it("has first what the next pick takes, pick after pick, while loads and turns change", () => {
+    const own = bench();
+    const live = new LiveNodes(fleet);
+    const running: { node: NodeView; lease: Lease }[] = [];
+    for (let call = 0; call < 200; call++) {
+      const [first] = rank(own, live.views).ranked;
+      const picked = mustPick(own, live.views);
+      expect(first?.node.name).toBe(picked.node.name);
+      live.begin(picked);
+      running.push(picked);
+      const oldest = call % 3 === 0 ? running.shift() : undefined;
+      if (oldest !== undefined) live.end(oldest);
+    }
+  });
+
+  it("passes nobody's turn and takes no lease", () => {
+    const asked = bench();
+    const unasked = bench();
+    const names = (own: Bench, isAsked: boolean) =>
+      Array.from({ length: 40 }, () => {
+        if (isAsked) for (let time = 0; time < 3; time++) rank(own, fleet);
+        return pickedName(own, fleet);
+      });
+    expect(names(asked, true)).toEqual(names(unasked, false));
+    expect(asked.ledger.openTotal).toBe(0);
+  });
+
+  it("has every node that may take the call once, by rising cost, and those that discovery lost sight of last", () => {
+    const { ranked, excluded, instead } = rank(bench(), fleet);
+    expect(ranked.map(({ node }) => node.name).sort()).toEqual(["a", "b", "c", "d", "e"]);
+    expect(ranked.at(-1)?.node.name).toBe("e");
+    const costs = ranked.slice(0, -1).map(({ cost }) => cost);
+    expect(costs).toEqual([...costs].sort((a, b) => a - b));
+    expect([excluded, instead]).toEqual([[], undefined]);
+  });
+
+  it("says of each node that may not take the call why", () => {
+    const sound = { labels: { zone: "eu" }, capabilities: ["completion", "tools"] };
+    const nodes = [
+      nodeView("good", sound),
+      nodeView("elsewhere", { ...sound, labels: { zone: "us" } }),
+      nodeView("bare", { ...sound, models: ["qwen3:4b"] }),
+      nodeView("unread", { ...sound, models: [], isInventoryComplete: false, detail: "so it is" }),
+      nodeView("plain", { ...sound, capabilities: ["completion"] }),
+      nodeView("drained", { ...sound, availability: "draining", detail: "draining: new fan" }),
+      nodeView("full", { ...sound, queued: 4, queueLimit: 4 }),
+    ];
+    const labels = new Map([["zone", "eu"]]);
+    const { ranked, excluded } = rank(bench(), nodes, { labels, capabilities: ["completion", "tools"] });
+    expect(ranked.map(({ node }) => node.name)).toEqual(["good"]);
+    expect(excluded.map(({ node, reason }) => `${node.name}: ${reason}`)).toEqual([
+      "elsewhere: its labels are not zone=eu",
+      "bare: does not have the model",
+      "unread: its models are not known: so it is",
+      "plain: its copy of the model lacks tools",
+      "drained: draining: new fan",
+      "full: its queue is full: 4 of 4 wait",
+    ]);
+    const others = rank(bench(), nodes, { node: "good", excluded: ["id-good"] }).excluded;
+    expect(others.map(({ reason }) => reason)).toContain('the call asks for node "good" and no other');
+    expect(others.find(({ node }) => node.name === "good")?.reason).toBe("failed in this call");
+  });
+
+  it.each(INELIGIBLE)("says what a pick would say when there is only %s", (_what, bad, options) => {
+    const own = bench();
+    const { ranked, instead } = rank(own, [bad], options);
+    const result = pick(own, [bad], options);
+    expect(ranked).toEqual([]);
+    expect(result.kind).toBe(instead?.kind);
+    if (result.kind !== "picked") expect(instead?.error.message).toBe(result.error.message);
   });
 }
 

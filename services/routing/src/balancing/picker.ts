@@ -38,7 +38,13 @@ export interface Waiting {
   readonly expectedMs?: number;
 }
 
-export type PickResult = Picked | Waiting | { readonly kind: "refused"; readonly error: DroverError };
+/** No node, and no change of the fleet that is under way brings one. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly error: DroverError;
+}
+
+export type PickResult = Picked | Waiting | Refused;
 
 export interface PickRequest {
   readonly profile: CallProfile;
@@ -53,12 +59,41 @@ export interface Picker {
   pickFree(request: PickRequest, snapshot: FleetSnapshot): Picked | undefined;
   /** Whether `pick` would pick now; takes no lease. */
   hasCandidate(request: PickRequest, snapshot: FleetSnapshot): boolean;
+  /** What `pick` would do now and why. Takes no lease, and no later pick is another one for it. */
+  rank(request: PickRequest, snapshot: FleetSnapshot): Ranking;
+}
+
+/** Where a call like this would go, with the reasons. */
+export interface Ranking {
+  /** Name of the policy. */
+  readonly policy: string;
+  /** Best first: `pick` would take the first one. */
+  readonly ranked: readonly RankedNode[];
+  readonly excluded: readonly ExcludedNode[];
+  /** What `pick` would say, while `ranked` is empty. */
+  readonly instead: Waiting | Refused | undefined;
+}
+
+export interface RankedNode {
+  readonly node: NodeView;
+  /** Smaller is better; comparable within one ranking alone. */
+  readonly cost: number;
+  /** What the cost is made of, by name. */
+  readonly terms: Readonly<Record<string, number>>;
+}
+
+export interface ExcludedNode {
+  readonly node: NodeView;
+  /** In plain words, to follow the node's name. */
+  readonly reason: string;
 }
 
 /** Ranks nodes that may all take the call; `candidates` is never empty. The one thing in which policies differ. */
 export interface Policy {
   readonly name: string;
   choose(candidates: readonly NodeView[], profile: CallProfile, load: LoadReader): NodeView;
+  /** All of them, best first; the first one is what `choose` would take. Nobody's turn passes by it. */
+  rank(candidates: readonly NodeView[], profile: CallProfile, load: LoadReader): readonly RankedNode[];
 }
 
 /** What this router knows of a node's load beside what the node told. */

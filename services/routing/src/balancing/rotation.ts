@@ -15,9 +15,18 @@ export class Rotation {
     return this.#credits.size;
   }
 
+  /** All of them, whose turn is next first. Changes nothing: `next` would take the first one. */
+  order(nodes: readonly NodeView[], weightOf: (node: NodeView) => number): readonly NodeView[] {
+    const isForgotten = this.#isStale(nodes);
+    const credits = new Map(
+      nodes.map((node) => [node, (isForgotten ? 0 : (this.#credits.get(node.id) ?? 0)) + weightOf(node)]),
+    );
+    return [...nodes].sort((a, b) => (credits.get(b) ?? 0) - (credits.get(a) ?? 0));
+  }
+
   /** `nodes` is not empty. A node that is new starts level with the others. */
   next(nodes: readonly NodeView[], weightOf: (node: NodeView) => number): NodeView {
-    if (this.#credits.size > nodes.length + STALE_MAX) this.#credits.clear();
+    if (this.#isStale(nodes)) this.#credits.clear();
     let total = 0;
     let best: NodeView | undefined;
     let bestCredit = Number.NEGATIVE_INFINITY;
@@ -34,5 +43,9 @@ export class Rotation {
     if (best === undefined) throw new RangeError("a rotation needs at least one node");
     this.#credits.set(best.id, bestCredit - total);
     return best;
+  }
+
+  #isStale(nodes: readonly NodeView[]): boolean {
+    return this.#credits.size > nodes.length + STALE_MAX;
   }
 }

@@ -1,13 +1,9 @@
 /**
  * `round-robin`: each node in turn, whatever it has to do.
  */
+import { createCostPolicy } from "./cost-policy.ts";
 import type { Policy } from "./picker.ts";
-import { Rotation } from "./rotation.ts";
 
 export function createRoundRobinPolicy(): Policy {
-  const rotation = new Rotation();
-  return {
-    name: "round-robin",
-    choose: (candidates) => rotation.next(candidates, () => 1),
-  };
+  return createCostPolicy({ name: "round-robin", cost: () => 0, terms: () => ({}), share: () => 1 });
 }

@@ -8,7 +8,7 @@ import { type FleetSnapshot, pendingEndpoints } from "../fleet/snapshot.ts";
 import type { HealthGate } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
 import { type Eligibility, type Exclusion, isAddressedBy } from "./eligibility.ts";
-import type { PickRequest, PickResult } from "./picker.ts";
+import type { PickRequest, Refused, Waiting } from "./picker.ts";
 
 /** When to try again where nothing better is known: the fleet's own status is at most a second old. */
 const RETRY_AFTER_MS = 1_000;
@@ -18,7 +18,7 @@ export function verdictWithoutCandidate(
   eligibility: Eligibility,
   snapshot: FleetSnapshot,
   health: HealthGate,
-): PickResult {
+): Waiting | Refused {
   const nodes = groupNodes(eligibility);
   const { profile } = request;
   // Before those that are away: a queue that is full now says more than a node that may come back.
@@ -45,8 +45,8 @@ export function verdictWithoutCandidate(
   return refuse(modelNotFound(profile, snapshot, nodes["labels-differ"]));
 }
 
-const wait = (error: DroverError): PickResult => ({ kind: "wait", error });
-const refuse = (error: DroverError): PickResult => ({ kind: "refused", error });
+const wait = (error: DroverError): Waiting => ({ kind: "wait", error });
+const refuse = (error: DroverError): Refused => ({ kind: "refused", error });
 
 function groupNodes(eligibility: Eligibility): Record<Exclusion, NodeView[]> {
   const groups: Record<Exclusion, NodeView[]> = {
@@ -90,7 +90,7 @@ function ejected(
   nodes: readonly NodeView[],
   away: readonly NodeView[],
   health: HealthGate,
-): PickResult {
+): Waiting {
   const hidden = nodes.map((node) => health.hidden(node, profile.modelKey));
   const states = listed([
     ...nodes.map((node, index) => `${node.name}: ${hidden[index]?.detail ?? ""}`),

@@ -6,9 +6,8 @@
  * to the heaviest node.
  */
 import type { NodeView } from "../fleet/node-view.ts";
+import { createCostPolicy } from "./cost-policy.ts";
 import type { Policy } from "./picker.ts";
-import { Rotation } from "./rotation.ts";
-import { smallest } from "./smallest.ts";
 
 export interface WeightedOptions {
   /** A node that would have to load the model counts as this many more calls. 0 and up, default 8. */
@@ -16,17 +15,21 @@ export interface WeightedOptions {
 }
 
 export function createWeightedPolicy({ coldPenalty = 8 }: WeightedOptions = {}): Policy {
-  const rotation = new Rotation();
-  return {
+  const coldOf = (node: NodeView, modelKey: string): number => (node.loadedModels.has(modelKey) ? 0 : coldPenalty);
+  return createCostPolicy({
     name: "weighted",
-    choose(candidates, profile, load) {
-      const tied = smallest(candidates, (node) => {
-        const cold = node.loadedModels.has(profile.modelKey) ? 0 : coldPenalty;
-        return (node.active + node.queued + load.extraLoad(node) + cold) / weightOf(node);
-      });
-      return rotation.next(tied, weightOf);
-    },
-  };
+    cost: (node, { modelKey }, load) =>
+      (node.active + node.queued + load.extraLoad(node) + coldOf(node, modelKey)) / weightOf(node),
+    terms: (node, { modelKey }, load) => ({
+      active: node.active,
+      queued: node.queued,
+      unseen: load.extraLoad(node),
+      cold: coldOf(node, modelKey),
+      slots: node.slots,
+      weight: node.baseWeight,
+    }),
+    share: weightOf,
+  });
 }
 
 function weightOf(node: NodeView): number {

@@ -8,7 +8,7 @@ function boom(): never {
 
 describe("an error that nobody expected", () => {
   it("in the picker ends the call as INTERNAL, once", () => {
-    const bench = new DispatchBench({ picker: () => ({ pick: boom, pickFree: boom, hasCandidate: boom }) });
+    const bench = new DispatchBench({ picker: () => ({ pick: boom, pickFree: boom, hasCandidate: boom, rank: boom }) });
     bench.attach("a");
     const { caller, body } = bench.start({ id: "call-9", timeoutMs: 1_000 });
     expect(caller.outcome).toBe("internal");
@@ -81,7 +81,10 @@ describe("an error that nobody expected", () => {
   it("stands in the log with its cause, and not in the caller's message", () => {
     const lines: string[] = [];
     const log = createLogger({ name: "test", destination: { write: (line) => lines.push(line) } });
-    const bench = new DispatchBench({ log, picker: () => ({ pick: boom, pickFree: boom, hasCandidate: boom }) });
+    const bench = new DispatchBench({
+      log,
+      picker: () => ({ pick: boom, pickFree: boom, hasCandidate: boom, rank: boom }),
+    });
     bench.attach("a");
     const { caller } = bench.start();
     expect(caller.message).not.toContain("boom");

@@ -31,6 +31,9 @@ export const META = {
   /** Number of the send on this router: the agent acknowledges it in its status. */
   send: "drover-send",
   ticket: "drover-ticket",
+  /** Trailers of an agent, with which routers count what their nodes did. */
+  promptTokens: "drover-prompt-tokens",
+  generatedTokens: "drover-generated-tokens",
   previousAttempts: "grpc-previous-rpc-attempts",
   // Of the protocol.
   grpcTimeout: "grpc-timeout",

@@ -37,6 +37,7 @@ import {
   type MembershipSource,
   NodeHealth,
   openAttachLink,
+  type Picker,
 } from "@drover/routing";
 import { createAgentAdmin } from "./api/agent-admin.ts";
 import { createInferenceService } from "./api/inference-service.ts";
@@ -47,6 +48,7 @@ import { healthOptions, retryOptions } from "./failure-flags.ts";
 import { followSource } from "./follow-source.ts";
 import { createCallTelemetry } from "./observe/call-telemetry.ts";
 import { countEjections, observeFleet } from "./observe/fleet-telemetry.ts";
+import { NodeTally } from "./observe/node-tally.ts";
 import { Readiness } from "./readiness.ts";
 import { registerRouter } from "./registration.ts";
 import { createRelay } from "./relay/relay.ts";
@@ -80,7 +82,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const id = holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
   const path = buildDataPath(config, surroundings, requestBodies);
-  const { fleet, ledger, health: nodeHealth, dispatcher, relay, sources } = path;
+  const { fleet, dispatcher, relay, sources } = path;
   const health = new HealthRegistry();
   const facts = () => ({
     isStopping: lifecycle.stopSignal.aborted,
@@ -108,7 +110,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     routes: (router) => {
       const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs };
       router.service(InferenceService, createInferenceService(inference));
-      router.service(RouterService, createRouterService({ clock, fleet, ledger, health: nodeHealth, agents }));
+      router.service(RouterService, createRouterService({ ...path, clock, agents }));
       health.routes(router);
       reflectionRoutes(SERVICES)(router);
     },
@@ -136,6 +138,8 @@ interface DataPath {
   readonly fleet: Fleet;
   readonly ledger: LeaseLedger;
   readonly health: NodeHealth;
+  readonly tally: NodeTally;
+  readonly picker: Picker;
   readonly dispatcher: Dispatcher;
   readonly relay: ReturnType<typeof createRelay>;
   readonly sources: readonly MembershipSource[];
@@ -158,16 +162,21 @@ function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, b
   lifecycle.onStop("connections to agents", () => transport.destroy());
   const ledger = new LeaseLedger();
   const health = new NodeHealth({ clock, log, ...healthOptions(config), ...countEjections(telemetry) });
-  fleet.onChange(() => health.follow(fleet.snapshot.byId));
+  const tally = new NodeTally();
+  fleet.onChange(() => {
+    const { byId } = fleet.snapshot;
+    health.follow(byId);
+    tally.retain(byId);
+  });
   const picker = createPicker(createPolicy(config.policy), ledger, health);
   const retry = retryOptions(config);
-  const observer = createCallTelemetry({ telemetry, clock });
+  const observer = tally.around(createCallTelemetry({ telemetry, clock }));
   const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry, observer });
   observeFleet({ telemetry, snapshot: () => fleet.snapshot, dispatcher });
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   for (const source of sources) void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
   const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, health, dispatcher, relay, sources };
+  return { fleet, ledger, health, tally, picker, dispatcher, relay, sources };
 }
 
 /** Calls that wait are told at once; those that run get their time, and what is left then is cut off. */

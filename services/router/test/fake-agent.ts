@@ -45,6 +45,8 @@ export interface FakeAgentOptions {
   readonly queueLimit?: number;
   /** Whether its models are in memory. */
   readonly isLoaded?: boolean;
+  /** What its load says beside that. */
+  readonly load?: MessageInitShape<typeof NodeLoadSchema>;
   /** What Chat answers; default two chunks and `done`. */
   readonly chat?: (
     request: ChatRequest,
@@ -199,7 +201,8 @@ async function* statuses(
     })),
   });
   const runners = options.isLoaded === true ? [{ model: "llama3.2:1b", state: RunnerState.LOADED, slots: 1 }] : [];
-  const load = create(NodeLoadSchema, { queueLimit: options.queueLimit ?? 10, slotsPerRunner: 1, runners });
+  const { queueLimit = 10 } = options;
+  const load = create(NodeLoadSchema, { queueLimit, slotsPerRunner: 1, runners, ...options.load });
   yield create(AttachResponseSchema, { event: { case: "welcome", value: { node, routerSecret: `secret-of-${id}` } } });
   let sequence = 0n;
   while (!signal.aborted) {

@@ -71,6 +71,11 @@ export class CallTelemetry {
     this.#counts = counts;
   }
 
+  /** What Ollama counted; undefined while its answer is not complete. */
+  get counts(): OllamaCounts | undefined {
+    return this.#counts();
+  }
+
   /** traceparent and its kin for Ollama's HTTP request: Ollama ignores them, a proxy before it may not. */
   traceHeaders(): Readonly<Record<string, string>> {
     return this.#span?.headers() ?? {};

@@ -206,6 +206,10 @@ export class InferenceCall {
     trailers.set(META.queueMs, String(Math.round(times.queueMs)));
     trailers.set(META.loadMs, String(Math.round(times.loadMs)));
     if (times.ttftMs !== undefined) trailers.set(META.ttftMs, String(Math.round(times.ttftMs)));
+    const { counts } = this.telemetry;
+    if (counts === undefined) return;
+    trailers.set(META.promptTokens, String(counts.promptTokens));
+    trailers.set(META.generatedTokens, String(counts.tokens));
   }
 
   #log(error: unknown): void {

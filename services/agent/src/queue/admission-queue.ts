@@ -117,11 +117,15 @@ export class AdmissionQueue {
   snapshot(): LoadSnapshot {
     const queuedOf = (key: string): number => this.#waiting.filter((entry) => entry.record.spec.key === key).length;
     return {
-      runners: this.#runners.snapshot(this.#now(), queuedOf),
+      runners: this.#runners.snapshot(this.#now(), queuedOf).map((runner) => ({
+        ...runner,
+        bytesPerToken: this.#slots.bytesPerToken(runner.weightsKey),
+      })),
       queued: this.#waiting.length,
       queueLimit: this.#options.queueLimit,
       slotsPerRunner: this.#options.slots,
       active: this.#slots.active,
+      cooling: this.#slots.cooling,
     };
   }
 

@@ -70,12 +70,12 @@ describe("a slot whose call was cut off", () => {
     await clock.advanceAsync(3_000);
     long.slot?.release({ isCut: true });
     const next = await enter(40);
-    expect(queue.snapshot()).toMatchObject({ active: 1, queued: 1, runners: [{ active: 1 }] });
+    expect(queue.snapshot()).toMatchObject({ active: 1, cooling: 1, queued: 1, runners: [{ active: 1, cooling: 1 }] });
     await clock.advanceAsync(6_999);
     expect(next.slot).toBeUndefined();
     await clock.advanceAsync(1);
     expect(next.slot).toBeDefined();
-    expect(queue.snapshot()).toMatchObject({ active: 1, queued: 0 });
+    expect(queue.snapshot()).toMatchObject({ active: 1, cooling: 0, queued: 0, runners: [{ cooling: 0 }] });
     next.slot?.release();
     expect(queue.snapshot().active).toBe(0);
     expect(clock.pendingCount).toBe(0);

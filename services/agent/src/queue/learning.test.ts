@@ -78,3 +78,17 @@ test("a call that failed teaches nothing", async () => {
   slot.release();
   expect(rates()).toEqual({ prefillTokensPerSecond: undefined, msPerToken: [], loadMs: 700 });
 });
+
+test("tells how many bytes of a request make a token, once a long enough prompt taught it", async () => {
+  const { clock, queue } = bench(1);
+  const told = () => queue.snapshot().runners[0]?.bytesPerToken;
+  const answered = async (promptTokens: number) => {
+    const entry = queue.enter(SPEC, 1, { promptBytes: 300 });
+    await clock.advanceAsync(700);
+    (await entry.slot).release({ counts: { ...answer, promptTokens } });
+  };
+  await answered(10);
+  expect(told()).toBeUndefined();
+  await answered(100);
+  expect(told()).toBe(3);
+});

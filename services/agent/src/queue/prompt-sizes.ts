@@ -27,7 +27,12 @@ export class PromptSizes {
   }
 
   bytesPerToken(modelKey: string): number {
-    return this.#bytesPerToken.get(modelKey) ?? PRIOR_BYTES_PER_TOKEN;
+    return this.learned(modelKey) ?? PRIOR_BYTES_PER_TOKEN;
+  }
+
+  /** Undefined before anything is learned of the model. */
+  learned(modelKey: string): number | undefined {
+    return this.#bytesPerToken.get(modelKey);
   }
 
   /** `contextLength` 0 when not known: a prompt that fills it was probably cut, and teaches nothing. */

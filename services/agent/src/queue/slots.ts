@@ -90,6 +90,16 @@ export class Slots {
     return this.#active;
   }
 
+  /** Those of them in which Ollama still reads the prompt of a call that is gone. */
+  get cooling(): number {
+    return this.#cooling.size;
+  }
+
+  /** Bytes of a request for each token of its prompt; undefined before it is learned of these weights. */
+  bytesPerToken(weightsKey: string): number | undefined {
+    return this.#sizes.learned(weightsKey);
+  }
+
   /** Takes a slot of `record`, which has a free one. `promptBytes` undefined: the request's length does not tell its tokens. */
   take(record: RunnerRecord, promptBytes: number | undefined): Slot {
     const startedAtMs = this.#deps.clock.nowMs();

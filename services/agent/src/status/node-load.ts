@@ -41,11 +41,15 @@ export interface RunnerSnapshot {
   readonly state: "loading" | "loaded" | "closing";
   readonly slots: number;
   readonly active: number;
+  /** Those of `active` whose calls are gone. */
+  readonly cooling: number;
   readonly queued: number;
   readonly seen: LoadedModel | undefined;
   readonly loadingForMs: number | undefined;
   /** Undefined when nothing was ever asked of it through the agent. */
   readonly rates: RunnerRates | undefined;
+  /** Of a request, for each token of its prompt; undefined when not known. */
+  readonly bytesPerToken?: number | undefined;
 }
 
 export interface LoadSnapshot {
@@ -54,6 +58,7 @@ export interface LoadSnapshot {
   readonly queueLimit: number;
   readonly slotsPerRunner: number;
   readonly active: number;
+  readonly cooling: number;
 }
 
 /** As NodeLoad.runners promises. */
@@ -76,6 +81,7 @@ export function buildNodeLoad(load: LoadSnapshot, namesOf: (weightsKey: string) 
     queueLimit: load.queueLimit,
     slotsPerRunner: load.slotsPerRunner,
     active: load.active,
+    cooling: load.cooling,
   });
 }
 
@@ -87,21 +93,29 @@ function buildRunner(snapshot: RunnerSnapshot, names: readonly string[]): Runner
     state: STATES[snapshot.state],
     slots: snapshot.slots,
     active: snapshot.active,
+    cooling: snapshot.cooling,
     queued: snapshot.queued,
     contextLength: snapshot.seen?.contextLength ?? 0,
     sizeBytes: BigInt(snapshot.seen?.sizeBytes ?? 0),
     vramBytes: BigInt(snapshot.seen?.vramBytes ?? 0),
   });
   if (snapshot.loadingForMs !== undefined) runner.loadingFor = protoDuration(snapshot.loadingForMs);
-  const rates = snapshot.rates === undefined ? undefined : buildRates(snapshot.rates);
+  const rates = buildRates(snapshot.rates ?? UNKNOWN_RATES, snapshot.bytesPerToken);
   if (rates !== undefined) runner.rates = rates;
   return runner;
 }
 
-function buildRates({ prefillTokensPerSecond, msPerToken, loadMs }: RunnerRates): LearnedRates | undefined {
-  if (prefillTokensPerSecond === undefined && msPerToken.length === 0 && loadMs === undefined) return undefined;
+const UNKNOWN_RATES: RunnerRates = { prefillTokensPerSecond: undefined, msPerToken: [], loadMs: undefined };
+
+function buildRates(
+  { prefillTokensPerSecond, msPerToken, loadMs }: RunnerRates,
+  bytesPerToken: number | undefined,
+): LearnedRates | undefined {
+  const known = [prefillTokensPerSecond, loadMs, bytesPerToken].some((rate) => rate !== undefined);
+  if (!known && msPerToken.length === 0) return undefined;
   const rates = create(LearnedRatesSchema, { msPerToken: [...msPerToken] });
   if (prefillTokensPerSecond !== undefined) rates.prefillTokensPerSecond = prefillTokensPerSecond;
   if (loadMs !== undefined) rates.loadTime = protoDuration(loadMs);
+  if (bytesPerToken !== undefined) rates.bytesPerToken = bytesPerToken;
   return rates;
 }

@@ -15,6 +15,7 @@ const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
   state: "loaded",
   slots: 2,
   active: 1,
+  cooling: 0,
   queued: 3,
   seen: { name: "m:latest", weightsKey: "m", contextLength: 4096, sizeBytes: 5e9, vramBytes: 4e9 },
   loadingForMs: undefined,
@@ -25,16 +26,24 @@ const runner = (fields: Partial<RunnerSnapshot> = {}): RunnerSnapshot => ({
 describe("the load of a node", () => {
   test("tells runners, queue and slots", () => {
     const load = buildNodeLoad(
-      { runners: [runner()], queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 },
+      {
+        runners: [runner({ cooling: 1, bytesPerToken: 4.5 })],
+        queued: 3,
+        queueLimit: 9,
+        slotsPerRunner: 2,
+        active: 1,
+        cooling: 1,
+      },
       () => [],
     );
-    expect(load).toMatchObject({ queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1 });
+    expect(load).toMatchObject({ queued: 3, queueLimit: 9, slotsPerRunner: 2, active: 1, cooling: 1 });
     expect(load.runners).toMatchObject([
       {
         model: "m:latest",
         state: RunnerState.LOADED,
         slots: 2,
         active: 1,
+        cooling: 1,
         queued: 3,
         contextLength: 4096,
         sizeBytes: 5_000_000_000n,
@@ -43,6 +52,7 @@ describe("the load of a node", () => {
           prefillTokensPerSecond: 250,
           msPerToken: [10, 15],
           loadTime: { seconds: 1n, nanos: 500_000_000 },
+          bytesPerToken: 4.5,
         },
       },
     ]);
@@ -50,7 +60,7 @@ describe("the load of a node", () => {
 
   test("tells which other names a runner serves, up to 16", () => {
     const names = ["m:latest", ...Array.from({ length: 20 }, (_, i) => `n${i}`)];
-    const load = { runners: [runner()], queued: 0, queueLimit: 9, slotsPerRunner: 2, active: 1 };
+    const load = { runners: [runner()], queued: 0, queueLimit: 9, slotsPerRunner: 2, active: 1, cooling: 0 };
     const [built] = buildNodeLoad(load, (weightsKey) => (weightsKey === "w" ? names : [])).runners;
     expect(built?.otherModels).toEqual(names.slice(1, 17));
   });
@@ -69,6 +79,7 @@ describe("the load of a node", () => {
         queueLimit: 1,
         slotsPerRunner: 1,
         active: 0,
+        cooling: 0,
       },
       () => [],
     ).runners;
@@ -78,7 +89,10 @@ describe("the load of a node", () => {
 
   test("holds at most 256 runners", () => {
     const runners = Array.from({ length: 300 }, () => runner());
-    const load = buildNodeLoad({ runners, queued: 0, queueLimit: 1, slotsPerRunner: 1, active: 0 }, () => []);
+    const load = buildNodeLoad(
+      { runners, queued: 0, queueLimit: 1, slotsPerRunner: 1, active: 0, cooling: 0 },
+      () => [],
+    );
     expect(load.runners).toHaveLength(256);
     expect(toBinary(NodeLoadSchema, load).length).toBeLessThan(1_000_000);
   });

@@ -6,7 +6,13 @@ const MODEL: ModelView = { name: "m:1", digest: "d", sizeBytes: 5, capabilities:
 
 function node(name: string, models: Record<string, Partial<ModelView>>, more: Partial<NodeView> = {}): NodeView {
   const views = new Map(Object.entries(models).map(([key, model]) => [key, { ...MODEL, name: key, ...model }]));
-  const base = { id: `id-${name}`, name, availability: "available" as Availability, loadedModels: new Set<string>() };
+  const base = {
+    id: `id-${name}`,
+    name,
+    availability: "available" as Availability,
+    loadedModels: new Set<string>(),
+    runners: new Map(),
+  };
   return { ...base, models: views, ...more } as NodeView;
 }
 

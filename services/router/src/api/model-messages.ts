@@ -4,7 +4,7 @@
 import { create } from "@bufbuild/protobuf";
 import { displayModelName, parseModelName } from "@drover/platform";
 import { type Model, ModelSchema } from "@drover/proto/drover/router/v1/router_pb";
-import type { Availability, FleetSnapshot, ModelView, NodeView } from "@drover/routing";
+import { type Availability, type FleetSnapshot, largestContext, type ModelView, type NodeView } from "@drover/routing";
 import { compareText } from "./compare-text.ts";
 
 /** Nodes whose agent answers; what the others have is not known to be still there. */
@@ -14,6 +14,15 @@ interface Copy {
   readonly node: NodeView;
   readonly key: string;
   readonly model: ModelView;
+}
+
+/** The model with this key; undefined when no node that can be reached has it. */
+export function toModelMessage(key: string, snapshot: FleetSnapshot): Model | undefined {
+  const copies = snapshot.nodes.flatMap((node): Copy[] => {
+    const model = REACHABLE.has(node.availability) ? node.models.get(key) : undefined;
+    return model === undefined ? [] : [{ node, key, model }];
+  });
+  return copies.length === 0 ? undefined : modelMessage(copies);
 }
 
 /** By name; the copies of each by the name of their node. */
@@ -42,6 +51,7 @@ function modelMessage(copies: readonly Copy[]): Model {
       nodeName: node.name,
       digest: model.digest,
       isLoaded: node.loadedModels.has(key),
+      loadedContextLength: largestContext(node.runners.get(key)),
     })),
   });
 }

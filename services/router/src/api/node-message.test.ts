@@ -4,9 +4,21 @@ import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
-import { toNodeMessage, toNodeMessages } from "./node-message.ts";
+import { NodeTally } from "../observe/node-tally.ts";
+import { fleetFacts } from "./fleet-facts.ts";
+import { nodeMessage } from "./node-message.ts";
+import { type FleetFacts, showNode, showNodes } from "./shown-node.ts";
 
 type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
+
+function toNodeMessages(facts: FleetFacts) {
+  return showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs));
+}
+
+function toNodeMessage(nodeId: string, facts: FleetFacts) {
+  const shown = showNode(nodeId, facts);
+  return shown === undefined ? undefined : nodeMessage(shown, facts.nowMs);
+}
 
 function build() {
   const clock = new SimClock();
@@ -22,13 +34,8 @@ function build() {
   });
   const ledger = new LeaseLedger();
   const health = new NodeHealth({ clock, log: silentLogger });
-  const facts = () => ({
-    snapshot: fleet.snapshot,
-    members: fleet.members(),
-    nowMs: clock.nowMs(),
-    ownAttempts: (id: string) => ledger.openLeases(id),
-    healthOf: (id: string) => health.report(id),
-  });
+  const tally = new NodeTally();
+  const facts = () => fleetFacts({ clock, fleet, ledger, health, tally });
   const attach = (endpoint: string, id: string, name = id): void => {
     const welcome = create(WelcomeSchema, { node: { id, name, incarnation: endpoint }, routerSecret: "s" });
     reports.get(endpoint)?.({ kind: "welcomed", welcome, atMs: clock.nowMs() });

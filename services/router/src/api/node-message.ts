@@ -1,72 +1,34 @@
 /**
- * A node as RouterService shows it, from what the fleet knows. It changes nothing and asks nobody.
+ * A node as RouterService sends it, from what the fleet knows. It changes nothing and asks nobody.
  */
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { protoDuration } from "@drover/platform";
-import { type Node, NodeAvailability, NodeSchema } from "@drover/proto/drover/router/v1/router_pb";
 import {
-  type Availability,
-  type FleetMember,
-  type FleetSnapshot,
-  type HealthReport,
-  identityOf,
-  type NodeView,
-} from "@drover/routing";
-import { compareText } from "./compare-text.ts";
+  type Node,
+  NodeAvailability,
+  NodeSchema,
+  type NodeTotalsSchema,
+} from "@drover/proto/drover/router/v1/router_pb";
+import type { Availability, FleetMember } from "@drover/routing";
+import type { NodeTotals } from "../observe/node-tally.ts";
+import type { KnownNode, ShownNode } from "./shown-node.ts";
 
-export interface FleetFacts {
-  readonly snapshot: FleetSnapshot;
-  /** The endpoints as they are now; the snapshot's own may be older. */
-  readonly members: readonly FleetMember[];
-  readonly nowMs: number;
-  /** Attempts of this router that run on a node. */
-  readonly ownAttempts: (nodeId: string) => number;
-  readonly healthOf: (nodeId: string) => HealthReport;
+export function nodeMessage(shown: ShownNode, nowMs: number): Node {
+  return shown.known === undefined ? strangerMessage(shown) : knownMessage(shown, shown.known, nowMs);
 }
 
-/** Every node and every endpoint that has never answered, by name; endpoints without a name come last. */
-export function toNodeMessages(facts: FleetFacts): Node[] {
-  const known = facts.snapshot.nodes.flatMap((node) => messagesOf(node, facts));
-  const strangers = facts.members.filter((member) => identityOf(member.link) === undefined).map(strangerMessage);
-  return [...known.sort(byName), ...strangers.sort((a, b) => compareText(a.endpoint, b.endpoint))];
-}
-
-/** The node with this id; undefined when it has left the fleet. */
-export function toNodeMessage(nodeId: string, facts: FleetFacts): Node | undefined {
-  const node = facts.snapshot.byId.get(nodeId);
-  return node === undefined ? undefined : messagesOf(node, facts)[0];
-}
-
-/** One; but where two live agents claim one id each endpoint is shown, since neither speaks for the other. */
-function messagesOf(node: NodeView, facts: FleetFacts): Node[] {
-  const claiming = facts.members.filter((member) => identityOf(member.link)?.id === node.id);
-  const sources = [...new Set(claiming.flatMap((member) => member.sources))].sort();
-  if (node.availability === "conflicting") {
-    return claiming.map((member) => nodeMessage(node, { member, sources: member.sources, facts }));
-  }
-  const speaker = claiming.find((member) => member.endpoint === node.endpoint);
-  return speaker === undefined ? [] : [nodeMessage(node, { member: speaker, sources, facts })];
-}
-
-interface Shown {
-  readonly member: FleetMember;
-  readonly sources: readonly string[];
-  readonly facts: FleetFacts;
-}
-
-function nodeMessage(node: NodeView, { member, sources, facts }: Shown): Node {
+function knownMessage({ member, sources }: ShownNode, known: KnownNode, nowMs: number): Node {
+  const { node, health, ownAttempts, totals } = known;
   const parts = member.link.kind === "connecting" ? undefined : member.link.known.parts;
-  const ageMs = statusAgeMs(member, facts.nowMs);
-  const health = facts.healthOf(node.id);
-  // What the node itself says comes first: it is why nobody could call it, ejected or not.
-  const isEjected = node.availability === "available" && health.isEjected;
+  const ageMs = statusAgeMs(member, nowMs);
   return create(NodeSchema, {
     endpoint: member.endpoint,
-    availability: isEjected ? NodeAvailability.EJECTED : AVAILABILITIES[node.availability],
-    detail: isEjected ? health.detail : node.detail,
+    availability: isShownEjected(known) ? NodeAvailability.EJECTED : AVAILABILITIES[node.availability],
+    detail: isShownEjected(known) ? health.detail : node.detail,
     healthScore: health.score,
-    ownAttempts: facts.ownAttempts(node.id),
+    ownAttempts,
+    totals: totalsMessage(totals),
     sources: [...sources],
     isNameShared: node.isNameShared,
     ...(parts?.identity === undefined ? {} : { identity: parts.identity }),
@@ -77,18 +39,40 @@ function nodeMessage(node: NodeView, { member, sources, facts }: Shown): Node {
   });
 }
 
+/** What the node itself says comes first: it is why nobody could call it, ejected or not. */
+export function isShownEjected({ node, health }: KnownNode): boolean {
+  return node.availability === "available" && health.isEjected;
+}
+
+export function totalsMessage(totals: NodeTotals): MessageInitShape<typeof NodeTotalsSchema> {
+  return {
+    attempts: BigInt(totals.attempts),
+    failedAttempts: BigInt(totals.failedAttempts),
+    promptTokens: BigInt(totals.promptTokens),
+    generatedTokens: BigInt(totals.generatedTokens),
+  };
+}
+
 /** An endpoint of which nothing is known but that discovery names it. */
-function strangerMessage({ endpoint, sources, told, link }: FleetMember): Node {
-  const failure = link.kind === "connecting" ? link.failure : "";
-  const name = told?.nodeName === undefined ? [] : [`discovery calls it ${told.nodeName}`];
-  const standing = told === undefined || told.standing.kind === "serving" ? [] : [told.standing.reason];
-  const why = failure === "" ? "its agent has not answered yet" : failure;
+function strangerMessage({ endpoint, sources, member }: ShownNode): Node {
   return create(NodeSchema, {
     endpoint,
-    availability: failure === "" ? NodeAvailability.CONNECTING : NodeAvailability.UNREACHABLE,
-    detail: [why, ...name, ...standing].join("; "),
+    availability: failureOf(member) === "" ? NodeAvailability.CONNECTING : NodeAvailability.UNREACHABLE,
+    detail: strangerDetail(member),
     sources: [...sources],
   });
+}
+
+/** Why nothing is known of it, and what discovery says. */
+export function strangerDetail(member: FleetMember): string {
+  const { told } = member;
+  const name = told?.nodeName === undefined ? [] : [`discovery calls it ${told.nodeName}`];
+  const standing = told === undefined || told.standing.kind === "serving" ? [] : [told.standing.reason];
+  return [failureOf(member) || "its agent has not answered yet", ...name, ...standing].join("; ");
+}
+
+function failureOf({ link }: FleetMember): string {
+  return link.kind === "connecting" ? link.failure : "";
 }
 
 /** Whole milliseconds; of a node that was lost, since its loss. */
@@ -111,11 +95,3 @@ const AVAILABILITIES: Readonly<Record<Availability, NodeAvailability>> = {
   draining: NodeAvailability.DRAINING,
   conflicting: NodeAvailability.CONFLICTING,
 };
-
-function byName(a: Node, b: Node): number {
-  return (
-    compareText(a.identity?.name ?? "", b.identity?.name ?? "") ||
-    compareText(a.identity?.id ?? "", b.identity?.id ?? "") ||
-    compareText(a.endpoint, b.endpoint)
-  );
-}

@@ -9,23 +9,9 @@ type Router = ServiceImpl<typeof RouterService>;
 
 export const ROUTER_METHODS_TO_COME: Pick<
   Router,
-  | "watchFleet"
-  | "selectNode"
-  | "checkFeatures"
-  | "estimateTokens"
-  | "showModel"
-  | "loadModel"
-  | "pullModel"
-  | "unloadModel"
-  | "deleteModel"
+  "watchFleet" | "showModel" | "loadModel" | "pullModel" | "unloadModel" | "deleteModel"
 > = {
   watchFleet: toCome("WatchFleet", "call ListNodes again and again; what it says is at most a second old."),
-  selectNode: toCome(
-    "SelectNode",
-    "ListNodes shows what each node does; metadata drover-node sends a call to one node.",
-  ),
-  checkFeatures: toCome("CheckFeatures", "ListModels has each model's capabilities, context and nodes."),
-  estimateTokens: toCome("EstimateTokens", "the `done` message of an answer counts the tokens of its prompt."),
   showModel: toCome("ShowModel", "call AgentService.ShowModel at a node's endpoint; ListNodes has the endpoints."),
   loadModel: toCome("LoadModel", "send a call for the model, which loads it where it is answered."),
   pullModel: toCome("PullModel", "run `ollama pull MODEL` on the node."),

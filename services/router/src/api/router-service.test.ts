@@ -3,8 +3,9 @@ import { createContextValues, createHandlerContext } from "@connectrpc/connect";
 import { SimClock, silentLogger } from "@drover/platform";
 import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
 import { type Node, NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/router_pb";
-import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
+import { createPicker, createPolicy, Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
+import { NodeTally } from "../observe/node-tally.ts";
 import { createRouterService } from "./router-service.ts";
 
 type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
@@ -37,6 +38,8 @@ function build() {
     fleet,
     ledger: new LeaseLedger(),
     health: new NodeHealth({ clock, log: silentLogger }),
+    tally: new NodeTally(),
+    picker: createPicker(createPolicy("weighted"), new LeaseLedger()),
     agents,
   });
   const context = createHandlerContext({

@@ -4,23 +4,25 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type Clock, DroverError } from "@drover/platform";
+import { DroverError } from "@drover/platform";
 import { type Node, RouterService } from "@drover/proto/drover/router/v1/router_pb";
-import type { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
+import type { Picker } from "@drover/routing";
 import type { AgentAdmin } from "./agent-admin.ts";
 import { findNode } from "./find-node.ts";
+import { type FleetKnowledge, fleetFacts } from "./fleet-facts.ts";
 import { toModelMessages } from "./model-messages.ts";
-import { type FleetFacts, toNodeMessage, toNodeMessages } from "./node-message.ts";
+import { checkFeatures, estimateTokens } from "./model-questions.ts";
+import { nodeMessage } from "./node-message.ts";
 import { ROUTER_METHODS_TO_COME } from "./not-built-yet.ts";
+import { selectNode } from "./select-node.ts";
+import { showNode, showNodes } from "./shown-node.ts";
 
 /** An agent announces a change within 50 ms; a node that takes longer is shown as it is. */
 const ANNOUNCED_WITHIN_MS = 1_000;
 
-export interface RouterServiceOptions {
-  readonly clock: Clock;
-  readonly fleet: Fleet;
-  readonly ledger: LeaseLedger;
-  readonly health: NodeHealth;
+export interface RouterServiceOptions extends FleetKnowledge {
+  /** The one that calls go by. */
+  readonly picker: Picker;
   readonly agents: AgentAdmin;
 }
 
@@ -38,8 +40,14 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
   const { fleet, agents } = options;
   return {
     ...ROUTER_METHODS_TO_COME,
-    listNodes: () => ({ nodes: toNodeMessages(factsOf(options)) }),
+    listNodes: () => {
+      const facts = fleetFacts(options);
+      return { nodes: showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs)) };
+    },
     listModels: () => ({ models: toModelMessages(fleet.snapshot) }),
+    selectNode: (request) => selectNode(options, request),
+    checkFeatures: ({ model }) => ({ model: checkFeatures(options, model) }),
+    estimateTokens: (request) => estimateTokens(options, request),
     drainNode: async (request, { signal }) => {
       const node = findNode(fleet.snapshot, request.node);
       await agents.drain(node, request.reason, signal);
@@ -53,24 +61,15 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
   };
 }
 
-function factsOf({ fleet, ledger, health, clock }: RouterServiceOptions): FleetFacts {
-  return {
-    snapshot: fleet.snapshot,
-    members: fleet.members(),
-    nowMs: clock.nowMs(),
-    ownAttempts: (nodeId) => ledger.openLeases(nodeId),
-    healthOf: (nodeId) => health.report(nodeId),
-  };
-}
-
 /** The node once this router has heard of the change, so that calls that follow the answer are placed accordingly. */
 async function changedNode(options: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<Node> {
   await untilAnnounced(options, nodeId, isDraining);
-  const message = toNodeMessage(nodeId, factsOf(options));
-  if (message === undefined) {
+  const facts = fleetFacts(options);
+  const shown = showNode(nodeId, facts);
+  if (shown === undefined) {
     throw new DroverError("node_not_found", `Node ${nodeId} was changed and has left the fleet since.`);
   }
-  return message;
+  return nodeMessage(shown, facts.nowMs);
 }
 
 function untilAnnounced({ fleet, clock }: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<void> {

@@ -22,7 +22,8 @@ export type AttemptResult = "ok" | "lost" | DroverError;
 export interface AttemptTrace {
   /** What the attempt's metadata carries on: traceparent and its kin. */
   readonly headers: Metadata;
-  attemptEnded(result: AttemptResult): void;
+  /** `trailers` are the node's; none where it did not get to send any. */
+  attemptEnded(result: AttemptResult, trailers: Metadata): void;
 }
 
 const UNOBSERVED_ATTEMPT: AttemptTrace = { headers: {}, attemptEnded: () => undefined };

@@ -45,5 +45,5 @@ export function abandon(attempt: LiveAttempt): void {
   attempt.watch?.stop();
   attempt.wire?.cancel();
   attempt.lease.end(attempt.outputs > 0 ? "success" : "neutral");
-  attempt.trace.attemptEnded("lost");
+  attempt.trace.attemptEnded("lost", {});
 }

@@ -106,10 +106,10 @@ export class LiveAttempts {
   }
 
   /** It has ended by itself. */
-  close(attempt: LiveAttempt, { failure, verdict }: Outcome): void {
+  close(attempt: LiveAttempt, { failure, verdict, trailers }: Outcome): void {
     attempt.watch?.stop();
     attempt.lease.end(verdict);
-    attempt.trace.attemptEnded(failure ?? "ok");
+    attempt.trace.attemptEnded(failure ?? "ok", trailers);
     this.#lastNode = attempt.node;
     this.#live = this.#live.filter((other) => other !== attempt);
   }

@@ -17,16 +17,28 @@ import type { CallProfile } from "../balancing/call-profile.ts";
 export type InferenceRequest = GenerateRequest | ChatRequest | EmbedRequest;
 
 export function readProfile(request: InferenceRequest, metadata: MetadataSource): CallProfile {
-  return {
-    model: request.model,
-    modelKey: readModelKey(request.model),
+  return profileOf(request.model, {
     capabilities: neededCapabilities(request),
     labels: readLabels(metadata, META.labels) ?? new Map(),
     node: readText(metadata, META.node),
     session: readText(metadata, META.session),
     namesContext: request.options?.numCtx !== undefined,
+  });
+}
+
+/** A profile that asks for nothing but the model, and what `wanted` says. Throws a DroverError for what cannot be a model here. */
+export function profileOf(model: string, wanted: Partial<CallProfile> = {}): CallProfile {
+  return {
+    model,
+    modelKey: readModelKey(model),
+    capabilities: [],
+    labels: new Map(),
+    node: undefined,
+    session: undefined,
+    namesContext: false,
     contextAbove: 0,
     mustTellCapabilities: false,
+    ...wanted,
   };
 }
 

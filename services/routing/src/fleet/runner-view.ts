@@ -14,6 +14,8 @@ export interface RunnerView {
   readonly contextLength: number;
   /** Prompt tokens per second that were not cached; undefined until it is learned. */
   readonly prefillTokensPerSecond: number | undefined;
+  /** Bytes of a request for each token of its prompt; undefined until it is learned. */
+  readonly bytesPerToken: number | undefined;
 }
 
 /** By model key; a runner stands under each name of its weights. A model may have several: Ollama holds one of them, and calls wait for the others. */
@@ -56,7 +58,8 @@ function viewRunner(runner: Runner): RunnerView | undefined {
   const state = STATES.get(runner.state);
   if (state === undefined) return undefined;
   const { slots, active, queued, contextLength } = runner;
-  const prefillTokensPerSecond = runner.rates?.prefillTokensPerSecond;
+  const { prefillTokensPerSecond, bytesPerToken } = runner.rates ?? {};
   const optionsJson = runner.runnerOptionsJson;
-  return { optionsJson, state, slots: Math.max(slots, 1), active, queued, contextLength, prefillTokensPerSecond };
+  const load = { slots: Math.max(slots, 1), active, queued };
+  return { optionsJson, state, ...load, contextLength, prefillTokensPerSecond, bytesPerToken };
 }

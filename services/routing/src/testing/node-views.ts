@@ -46,10 +46,12 @@ export function nodeView(name: string, options: NodeViewOptions = {}): NodeView 
   };
 }
 
+const UNLEARNED = { prefillTokensPerSecond: undefined, bytesPerToken: undefined };
+
 /** An idle runner with the model's own options, unless told otherwise. */
 export function runnerView(options: Partial<RunnerView> = {}): RunnerView {
   const load = { slots: 1, active: 0, queued: 0 };
-  return { optionsJson: "", state: "loaded", ...load, contextLength: 0, prefillTokensPerSecond: undefined, ...options };
+  return { optionsJson: "", state: "loaded", ...load, contextLength: 0, ...UNLEARNED, ...options };
 }
 
 function modelView(name: string, capabilities: readonly string[]): ModelView {

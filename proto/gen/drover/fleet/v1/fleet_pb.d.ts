@@ -247,6 +247,13 @@ export declare type NodeLoad = Message<"drover.fleet.v1.NodeLoad"> & {
    * @generated from field: int32 active = 5;
    */
   active: number;
+
+  /**
+   * Those of `active` that cool: their calls are gone, and Ollama still reads their prompts.
+   *
+   * @generated from field: int32 cooling = 6;
+   */
+  cooling: number;
 };
 
 /**
@@ -338,6 +345,13 @@ export declare type Runner = Message<"drover.fleet.v1.Runner"> & {
    * @generated from field: repeated string other_models = 12;
    */
   otherModels: string[];
+
+  /**
+   * Those of `active` that cool: their calls are gone, and Ollama still reads their prompts.
+   *
+   * @generated from field: int32 cooling = 13;
+   */
+  cooling: number;
 };
 
 /**
@@ -372,6 +386,13 @@ export declare type LearnedRates = Message<"drover.fleet.v1.LearnedRates"> & {
    * @generated from field: google.protobuf.Duration load_time = 3;
    */
   loadTime?: Duration | undefined;
+
+  /**
+   * Bytes of a request, as Ollama is sent it, for each token of its prompt.
+   *
+   * @generated from field: optional double bytes_per_token = 4;
+   */
+  bytesPerToken?: number | undefined;
 };
 
 /**

@@ -14,6 +14,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { Model as Model$1, ModelInventory, NodeCondition, NodeIdentity, NodeLoad, Runner } from "../../fleet/v1/fleet_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Message as Message$1 } from "../../inference/v1/inference_pb.js";
 
 /**
  * Describes the file drover/router/v1/router.proto.
@@ -114,7 +115,7 @@ export declare type Node = Message<"drover.router.v1.Node"> & {
 export declare const NodeSchema: GenMessage<Node>;
 
 /**
- * Since this router started.
+ * What this router sent there since it started, or since the node joined. Attempts that run now are not in it.
  *
  * @generated from message drover.router.v1.NodeTotals
  */
@@ -125,11 +126,16 @@ export declare type NodeTotals = Message<"drover.router.v1.NodeTotals"> & {
   attempts: bigint;
 
   /**
+   * Those that ended with an error, whoever was to blame. Attempts that were stopped are not: their caller left, or another
+   * node was faster.
+   *
    * @generated from field: uint64 failed_attempts = 2;
    */
   failedAttempts: bigint;
 
   /**
+   * By Ollama's own counts, of the answers that were complete.
+   *
    * @generated from field: uint64 prompt_tokens = 3;
    */
   promptTokens: bigint;
@@ -213,6 +219,14 @@ export declare type WatchFleetResponse = Message<"drover.router.v1.WatchFleetRes
      */
     value: NodeRemoved;
     case: "nodeRemoved";
+  } | {
+    /**
+     * Only the load of a node is another, and what this router does there.
+     *
+     * @generated from field: drover.router.v1.NodeLoadChanged node_load_changed = 4;
+     */
+    value: NodeLoadChanged;
+    case: "nodeLoadChanged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -223,6 +237,9 @@ export declare type WatchFleetResponse = Message<"drover.router.v1.WatchFleetRes
 export declare const WatchFleetResponseSchema: GenMessage<WatchFleetResponse>;
 
 /**
+ * By name. Entries are told apart by `endpoint` in all that follows: a node that speaks through another of its endpoints from
+ * now on is removed and changed.
+ *
  * @generated from message drover.router.v1.FleetSnapshot
  */
 export declare type FleetSnapshot = Message<"drover.router.v1.FleetSnapshot"> & {
@@ -230,6 +247,14 @@ export declare type FleetSnapshot = Message<"drover.router.v1.FleetSnapshot"> & 
    * @generated from field: repeated drover.router.v1.Node nodes = 1;
    */
   nodes: Node[];
+
+  /**
+   * False: this replaces all that was told before. True: it adds to the snapshot right before it, which was too long for one
+   * message.
+   *
+   * @generated from field: bool continues = 2;
+   */
+  continues: boolean;
 };
 
 /**
@@ -248,7 +273,8 @@ export declare type NodeChanged = Message<"drover.router.v1.NodeChanged"> & {
   node?: Node | undefined;
 
   /**
-   * Why, in plain words: "attached", "status", "silent for 3 s", "drained by maintenance".
+   * Why, in plain words: "joined: listed by static", "draining: new fan", "its agent has been silent for 3 s", "has qwen3:4b
+   * now". Several are joined by "; ".
    *
    * @generated from field: string reason = 2;
    */
@@ -266,6 +292,8 @@ export declare const NodeChangedSchema: GenMessage<NodeChanged>;
  */
 export declare type NodeRemoved = Message<"drover.router.v1.NodeRemoved"> & {
   /**
+   * Empty when its agent never answered.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -286,6 +314,49 @@ export declare type NodeRemoved = Message<"drover.router.v1.NodeRemoved"> & {
  * Use `create(NodeRemovedSchema)` to create a new message.
  */
 export declare const NodeRemovedSchema: GenMessage<NodeRemoved>;
+
+/**
+ * As the fields of the same names in Node.
+ *
+ * @generated from message drover.router.v1.NodeLoadChanged
+ */
+export declare type NodeLoadChanged = Message<"drover.router.v1.NodeLoadChanged"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string endpoint = 2;
+   */
+  endpoint: string;
+
+  /**
+   * @generated from field: drover.fleet.v1.NodeLoad load = 3;
+   */
+  load?: NodeLoad | undefined;
+
+  /**
+   * @generated from field: int32 own_attempts = 4;
+   */
+  ownAttempts: number;
+
+  /**
+   * @generated from field: drover.router.v1.NodeTotals totals = 5;
+   */
+  totals?: NodeTotals | undefined;
+
+  /**
+   * @generated from field: optional double health_score = 6;
+   */
+  healthScore?: number | undefined;
+};
+
+/**
+ * Describes the message drover.router.v1.NodeLoadChanged.
+ * Use `create(NodeLoadChangedSchema)` to create a new message.
+ */
+export declare const NodeLoadChangedSchema: GenMessage<NodeLoadChanged>;
 
 /**
  * @generated from message drover.router.v1.ListModelsRequest
@@ -384,6 +455,13 @@ export declare type ModelCopy = Message<"drover.router.v1.ModelCopy"> & {
    * @generated from field: bool is_loaded = 4;
    */
   isLoaded: boolean;
+
+  /**
+   * The largest context that it has in memory, in tokens; 0 when not known. Longer prompts are cut or refused there.
+   *
+   * @generated from field: int32 loaded_context_length = 5;
+   */
+  loadedContextLength: number;
 };
 
 /**
@@ -418,25 +496,32 @@ export declare type SelectNodeRequest = Message<"drover.router.v1.SelectNodeRequ
   capabilities: string[];
 
   /**
-   * Estimated tokens of the prompt; 0 when not known.
+   * Estimated tokens of the prompt; 0 when not known. For policies that predict; none of today's looks at it.
    *
    * @generated from field: int32 prompt_tokens = 4;
    */
   promptTokens: number;
 
   /**
-   * As metadata drover-session.
+   * As metadata drover-session. None of today's policies looks at it.
    *
    * @generated from field: string session = 5;
    */
   session: string;
 
   /**
-   * Options that make another runner, as Runner.runner_options_json.
+   * Options that make another runner, as Runner.runner_options_json. None of today's policies looks at it.
    *
    * @generated from field: string runner_options_json = 6;
    */
   runnerOptionsJson: string;
+
+  /**
+   * As metadata drover-node: id or name.
+   *
+   * @generated from field: string node = 7;
+   */
+  node: string;
 };
 
 /**
@@ -450,7 +535,8 @@ export declare const SelectNodeRequestSchema: GenMessage<SelectNodeRequest>;
  */
 export declare type SelectNodeResponse = Message<"drover.router.v1.SelectNodeResponse"> & {
   /**
-   * Best first. Empty when no node could take the call: `excluded` says why.
+   * Best first: the first one is what the next call like this would get. Empty when no node could take it: `excluded` and
+   * `instead` say why.
    *
    * @generated from field: repeated drover.router.v1.RankedNode ranking = 1;
    */
@@ -467,6 +553,13 @@ export declare type SelectNodeResponse = Message<"drover.router.v1.SelectNodeRes
    * @generated from field: string policy = 3;
    */
   policy: string;
+
+  /**
+   * Only while `ranking` is empty: what a call would be told, at once or when it has waited for too long.
+   *
+   * @generated from field: string instead = 4;
+   */
+  instead: string;
 };
 
 /**
@@ -504,11 +597,20 @@ export declare type RankedNode = Message<"drover.router.v1.RankedNode"> & {
   expectedTimeToFirstToken?: Duration | undefined;
 
   /**
-   * The terms of the cost, by name.
+   * What the cost is made of, by name; which there are depends on the policy. `active` and `queued`: calls of all routers;
+   * `unseen`: those of this router that the node has not told of yet, and its failures of the last seconds; `cold`: what having
+   * to load the model counts for; `slots` and `weight`: what all this is divided by.
    *
    * @generated from field: map<string, double> terms = 5;
    */
   terms: { [key: string]: number };
+
+  /**
+   * Why it stands behind all others whatever its cost: discovery lost sight of it. Else empty.
+   *
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
 };
 
 /**
@@ -532,11 +634,18 @@ export declare type ExcludedNode = Message<"drover.router.v1.ExcludedNode"> & {
   nodeName: string;
 
   /**
-   * In plain words: "does not have the model", "draining".
+   * In plain words: "does not have the model", "draining: new fan".
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * Of an endpoint whose agent has never answered this is all that is known; id and name are empty then.
+   *
+   * @generated from field: string endpoint = 4;
+   */
+  endpoint: string;
 };
 
 /**
@@ -566,6 +675,8 @@ export declare const CheckFeaturesRequestSchema: GenMessage<CheckFeaturesRequest
  */
 export declare type CheckFeaturesResponse = Message<"drover.router.v1.CheckFeaturesResponse"> & {
   /**
+   * Nodes whose agents do not answer now are not among its copies.
+   *
    * @generated from field: drover.router.v1.Model model = 1;
    */
   model?: Model | undefined;
@@ -578,6 +689,8 @@ export declare type CheckFeaturesResponse = Message<"drover.router.v1.CheckFeatu
 export declare const CheckFeaturesResponseSchema: GenMessage<CheckFeaturesResponse>;
 
 /**
+ * `text`, `messages` or both.
+ *
  * @generated from message drover.router.v1.EstimateTokensRequest
  */
 export declare type EstimateTokensRequest = Message<"drover.router.v1.EstimateTokensRequest"> & {
@@ -590,6 +703,13 @@ export declare type EstimateTokensRequest = Message<"drover.router.v1.EstimateTo
    * @generated from field: string text = 2;
    */
   text: string;
+
+  /**
+   * Of a chat. Images are not counted: models differ too much in what they make of them.
+   *
+   * @generated from field: repeated drover.inference.v1.Message messages = 3;
+   */
+  messages: Message$1[];
 };
 
 /**
@@ -608,14 +728,15 @@ export declare type EstimateTokensResponse = Message<"drover.router.v1.EstimateT
   tokens: number;
 
   /**
-   * Bytes per token that the estimate used.
+   * Bytes of UTF-8 per token that the estimate used.
    *
    * @generated from field: double bytes_per_token = 2;
    */
   bytesPerToken: number;
 
   /**
-   * Whether it was learned from this model (else it is a prior for all).
+   * Whether it was learned from this model on a node that has it loaded. Else it is 4, what English text has in most
+   * tokenizers; code has fewer, and scripts beyond Latin far fewer characters per token.
    *
    * @generated from field: bool is_learned = 3;
    */
@@ -1115,7 +1236,10 @@ export declare const RouterService: GenService<{
     output: typeof ListNodesResponseSchema;
   },
   /**
-   * The fleet as it is (`snapshot` first), then each change with its reason.
+   * The fleet as it is (`snapshot` first), then each change with its reason: who joins and leaves, who takes work, drains, is
+   * ejected or returns, and what models there are at once, load at most ten times a second. A watcher that reads too slowly
+   * for all changes gets a new snapshot instead. RESOURCE_EXHAUSTED beyond 64 watchers, UNAVAILABLE when the router stops:
+   * watch again, here or at another router.
    *
    * @generated from rpc drover.router.v1.RouterService.WatchFleet
    */
@@ -1135,7 +1259,8 @@ export declare const RouterService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * A dry run: where a call like this would go now and why. Sends nothing to any node.
+   * A dry run: where a call like this would go now and why. Sends nothing to any node, and no later call goes elsewhere for
+   * it. NOT_FOUND names the nearest models when no node has the model, or the known nodes when none is the one asked for.
    *
    * @generated from rpc drover.router.v1.RouterService.SelectNode
    */
@@ -1145,7 +1270,7 @@ export declare const RouterService: GenService<{
     output: typeof SelectNodeResponseSchema;
   },
   /**
-   * What a model can do and where.
+   * What a model can do and where. NOT_FOUND names the nearest models.
    *
    * @generated from rpc drover.router.v1.RouterService.CheckFeatures
    */
@@ -1155,7 +1280,8 @@ export declare const RouterService: GenService<{
     output: typeof CheckFeaturesResponseSchema;
   },
   /**
-   * How many tokens a text will be, from what the fleet has learned of the model. An estimate, without a tokenizer.
+   * How many tokens a text will be, from what the fleet has learned of the model. An estimate, without a tokenizer:
+   * `is_learned` says what it stands on. NOT_FOUND names the nearest models.
    *
    * @generated from rpc drover.router.v1.RouterService.EstimateTokens
    */

@@ -259,5 +259,5 @@ test("nothing is left of all these calls", async () => {
 
 function cancelledWhileWaiting(): string[] {
   const lines = router.log().split("\n");
-  return lines.filter((line) => /"attempts":0,"waitedMs":[1-9].*"reason":"cancelled"/.test(line));
+  return lines.filter((line) => /"attempts":0,"waitedMs":[1-9].*"reason":"CANCELLED"/.test(line));
 }

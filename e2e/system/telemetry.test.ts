@@ -139,6 +139,10 @@ describe("a call through router and agent", () => {
     );
     expect(ofRouter).toMatch(/^drover_attempts_total\{drover_node="one",outcome="ok"\} [1-9]/m);
     expect(ofRouter).toMatch(/^drover_nodes\{availability="available"\} 1$/m);
+    expect(ofRouter).toMatch(/^drover_members\{source="static",standing="serving"\} 1$/m);
+    expect(ofRouter).toMatch(/^drover_membership_trouble\{source="static"\} 0$/m);
+    expect(ofRouter).toMatch(/^drover_nodes_ejected 0$/m);
+    expect(ofRouter).toMatch(/^drover_request_bodies 0$/m);
     expect(ofRouter).toMatch(/^drover_relay_bytes_total\{direction="out"\} [1-9]/m);
     expect(ofRouter).toMatch(
       /gen_ai_server_request_duration_count\{[^}]*gen_ai_request_model="_OTHER",error_type="MODEL_NOT_FOUND"\} 1/,
@@ -150,7 +154,8 @@ describe("a call through router and agent", () => {
     expect(ofAgent).toMatch(
       /^drover_tokens_total\{gen_ai_request_model="chat:latest",gen_ai_token_type="output"\} [1-9]/m,
     );
-    expect(ofAgent).toMatch(/^drover_slots\{state="free"\} \d/m);
+    for (const state of ["running", "cooling", "free"])
+      expect(ofAgent).toMatch(new RegExp(`^drover_slots\\{state="${state}"\\} \\d`, "m"));
     const described = new Set(
       Object.values<InstrumentDescription>(INSTRUMENTS).map(({ name }) => name.replaceAll(".", "_")),
     );

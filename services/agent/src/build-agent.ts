@@ -26,6 +26,7 @@ import { createInferenceService } from "./api/inference-service.ts";
 import { nodeDraining } from "./api/node-draining.ts";
 import type { StreamLimits } from "./ollama/ollama-stream.ts";
 import { publishedNode } from "./registration/published-node.ts";
+import type { RunnerSnapshot } from "./status/node-load.ts";
 
 export interface Agent {
   /** `host:port` as really bound. */
@@ -175,10 +176,20 @@ function observeQueue(telemetry: Telemetry, queue: AgentParts["queue"]): void {
   telemetry.observe("slots", (tell) => {
     const { runners } = queue.snapshot();
     const loaded = runners.filter(({ state }) => state !== "loading");
-    const slots = loaded.reduce((sum, runner) => sum + runner.slots, 0);
-    const busy = loaded.reduce((sum, runner) => sum + runner.active, 0);
-    tell(busy, { state: "busy" });
-    tell(Math.max(0, slots - busy), { state: "free" });
+    const sum = (read: (runner: RunnerSnapshot) => number): number =>
+      loaded.reduce((total, runner) => total + read(runner), 0);
+    tell(
+      sum(({ active, cooling }) => active - cooling),
+      { state: "running" },
+    );
+    tell(
+      sum(({ cooling }) => cooling),
+      { state: "cooling" },
+    );
+    tell(
+      sum(({ slots, active }) => Math.max(0, slots - active)),
+      { state: "free" },
+    );
   });
 }
 

@@ -142,6 +142,6 @@ export { defaultStateDir, openStateDir, type StateDir, type StateDirOptions } fr
 export { BoundedValues, OTHER } from "./telemetry/bounded-values.ts";
 export { CallSpan, type SpanRole } from "./telemetry/call-span.ts";
 export { INSTRUMENTS, type InstrumentDescription } from "./telemetry/instruments.table.ts";
-export { genAiAttributes, rpcAttributes } from "./telemetry/rpc-attributes.ts";
+export { genAiAttributes, rpcAttributes, statusName } from "./telemetry/rpc-attributes.ts";
 export { createRpcInterceptor } from "./telemetry/rpc-interceptor.ts";
 export { type Attributes, noTelemetry, startTelemetry, type Telemetry } from "./telemetry/telemetry.ts";

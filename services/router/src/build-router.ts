@@ -33,6 +33,7 @@ import {
   createPolicy,
   Dispatcher,
   Fleet,
+  type FleetSnapshot,
   LeaseLedger,
   type MembershipSource,
   NodeHealth,
@@ -48,7 +49,9 @@ import { healthOptions, retryOptions } from "./failure-flags.ts";
 import { followSource } from "./follow-source.ts";
 import { createCallTelemetry } from "./observe/call-telemetry.ts";
 import { countEjections, observeFleet } from "./observe/fleet-telemetry.ts";
+import { observeMembership } from "./observe/membership-telemetry.ts";
 import { NodeTally } from "./observe/node-tally.ts";
+import { createTellRefused, type TellRefused } from "./observe/refused-call.ts";
 import { Readiness } from "./readiness.ts";
 import { registerRouter } from "./registration.ts";
 import { createRelay } from "./relay/relay.ts";
@@ -82,7 +85,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const id = holdStateDir(config, surroundings);
   const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
   const path = buildDataPath(config, surroundings, requestBodies);
-  const { fleet, dispatcher, relay, sources } = path;
+  const { fleet, dispatcher, relay, sources, tellRefused } = path;
   const health = new HealthRegistry();
   const facts = () => ({
     isStopping: lifecycle.stopSignal.aborted,
@@ -108,7 +111,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
       adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) }),
     ],
     routes: (router) => {
-      const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs };
+      const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs, tellRefused };
       router.service(InferenceService, createInferenceService(inference));
       router.service(RouterService, createRouterService({ ...path, clock, agents }));
       health.routes(router);
@@ -135,6 +138,7 @@ function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurro
 }
 
 interface DataPath {
+  readonly tellRefused: TellRefused;
   readonly fleet: Fleet;
   readonly ledger: LeaseLedger;
   readonly health: NodeHealth;
@@ -172,11 +176,15 @@ function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, b
   const retry = retryOptions(config);
   const observer = tally.around(createCallTelemetry({ telemetry, clock }));
   const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry, observer });
-  observeFleet({ telemetry, snapshot: () => fleet.snapshot, dispatcher });
+  const snapshot = (): FleetSnapshot => fleet.snapshot;
+  observeFleet({ telemetry, snapshot, dispatcher, health });
+  observeMembership({ telemetry, clock, sources, snapshot });
+  telemetry.observe("requestBodies", (tell) => tell(bodies.held, {}));
   lifecycle.onStop("dispatcher", () => dispatcher.close());
   for (const source of sources) void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
-  const relay = createRelay({ clock, dispatcher, bodies, log, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, health, tally, picker, dispatcher, relay, sources };
+  const tellRefused = createTellRefused(log, telemetry);
+  const relay = createRelay({ clock, dispatcher, bodies, tellRefused, maxWaitMs: config.maxWaitMs });
+  return { fleet, ledger, health, tally, picker, dispatcher, relay, sources, tellRefused };
 }
 
 /** Calls that wait are told at once; those that run get their time, and what is left then is cut off. */

@@ -7,7 +7,7 @@ export { LeaseLedger } from "./balancing/lease-ledger.ts";
 export type { Picker, RankedNode, Ranking } from "./balancing/picker.ts";
 export { createPolicy, POLICY_NAMES, type PolicyName } from "./balancing/policies.ts";
 export { createConsulSource } from "./discovery/consul/consul-source.ts";
-export type { Member, MembershipSource, MembershipUpdate, SourceStatus } from "./discovery/membership.ts";
+export type { Member, MembershipSource, MembershipUpdate, SourceStatus, Standing } from "./discovery/membership.ts";
 export { createNodesFileSource, parseNodesFile } from "./discovery/nodes-file-source.ts";
 export { createStaticSource } from "./discovery/static-source.ts";
 export type { Call } from "./dispatch/call.ts";

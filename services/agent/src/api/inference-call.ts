@@ -216,6 +216,7 @@ export class InferenceCall {
     const { times } = this.scope;
     const fields = {
       call: this.identity.callId,
+      node: this.deps.node.name,
       attempt: this.identity.attempt,
       router: this.identity.router?.name,
       method: this.subject.method,

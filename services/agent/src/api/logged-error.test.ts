@@ -10,7 +10,8 @@ describe("the error of a call in the log", () => {
   test("does not repeat Ollama's words about a request that it refuses", () => {
     const error = classifyOllamaFailure({ node: "n", model: "m", status: 400, text: SAID, isEmbed: false });
     expect(loggedError(error)).toEqual({
-      status: "REQUEST_REJECTED",
+      status: "INVALID_ARGUMENT",
+      reason: "REQUEST_REJECTED",
       message: 'Ollama on node "n" refuses the request for model "m".',
       cause: undefined,
     });
@@ -25,7 +26,7 @@ describe("the error of a call in the log", () => {
     } catch (error) {
       logged = loggedError(error);
     }
-    expect(logged).toMatchObject({ status: "STREAM_BROKEN", message: expect.stringContaining("after 1 chunk.") });
+    expect(logged).toMatchObject({ reason: "STREAM_BROKEN", message: expect.stringContaining("after 1 chunk.") });
     expect(JSON.stringify(logged)).not.toContain("hunter2");
   });
 
@@ -43,13 +44,18 @@ describe("the error of a call in the log", () => {
   test("repeats them for a failed load, which has no prompt", () => {
     const text = "llama runner process has terminated: exit status 2";
     const logged = loggedError(classifyOllamaFailure({ node: "n", model: "m", status: 500, text, isEmbed: false }));
-    expect(logged).toMatchObject({ status: "LOAD_FAILED", message: expect.stringContaining("exit status 2") });
+    expect(logged).toMatchObject({ reason: "LOAD_FAILED", message: expect.stringContaining("exit status 2") });
   });
 
   test("has no cause for a malformed request, and has it for a failure of the node", () => {
     const cause = new Error("My password is hunter2");
     expect(loggedError(new DroverError("malformed_request", "wrong", { cause })).cause).toBeUndefined();
     expect(loggedError(new DroverError("ollama_unreachable", "away", { cause })).cause).toBe(String(cause));
-    expect(loggedError("strange")).toEqual({ status: "INTERNAL", message: "strange", cause: undefined });
+    expect(loggedError("strange")).toEqual({
+      status: "INTERNAL",
+      reason: "INTERNAL",
+      message: "strange",
+      cause: undefined,
+    });
   });
 });

@@ -106,6 +106,23 @@ export const INSTRUMENTS = {
     attributes: ["drover.node", "outcome"],
     by: "router",
   },
+  hungAttempts: {
+    name: "drover.attempts.hung",
+    kind: "counter",
+    unit: "{attempt}",
+    description:
+      "Attempts that hung and got a second one beside them on another node, by the node that hung and what hung: agent-silent, nothing-said or slot-quiet.",
+    attributes: ["drover.node", "hang"],
+    by: "router",
+  },
+  requestBodies: {
+    name: "drover.request_bodies",
+    kind: "gauge",
+    unit: "By",
+    description: "Bytes of requests that this router holds until no attempt needs them; at 512 MiB it refuses more.",
+    attributes: [],
+    by: "router",
+  },
   relayBytes: {
     name: "drover.relay.bytes",
     kind: "counter",
@@ -129,6 +146,49 @@ export const INSTRUMENTS = {
     unit: "{ejection}",
     description: "Ejections that were due and not carried out, because too many others are out already.",
     attributes: [],
+    by: "router",
+  },
+  nodesEjected: {
+    name: "drover.nodes.ejected",
+    kind: "gauge",
+    unit: "{node}",
+    description: "Nodes that get no calls now because they failed; they stay in drover.nodes.",
+    attributes: [],
+    by: "router",
+  },
+  membershipAge: {
+    name: "drover.membership.age",
+    kind: "gauge",
+    unit: "s",
+    description:
+      "Since a discovery source (consul, file) answered well the last time; none before its first answer. Consul's own is below 35 s while all is well.",
+    attributes: ["source"],
+    by: "router",
+  },
+  membershipTrouble: {
+    name: "drover.membership.trouble",
+    kind: "gauge",
+    unit: "1",
+    description: "1 while a discovery source cannot be asked; its last list stands.",
+    attributes: ["source"],
+    by: "router",
+  },
+  membershipSuspect: {
+    name: "drover.membership.suspect",
+    kind: "gauge",
+    unit: "1",
+    description:
+      "1 while a discovery source's last list is not believed as it stands: nodes that vanished from it are kept.",
+    attributes: ["source"],
+    by: "router",
+  },
+  members: {
+    name: "drover.members",
+    kind: "gauge",
+    unit: "{endpoint}",
+    description:
+      "Endpoints that a discovery source names, by what is told of them: serving, draining, down, or suspect (lost sight of).",
+    attributes: ["source", "standing"],
     by: "router",
   },
   nodes: {
@@ -159,7 +219,8 @@ export const INSTRUMENTS = {
     name: "drover.slots",
     kind: "gauge",
     unit: "{slot}",
-    description: "Slots of this node's loaded runners: busy (running or cooling) or free.",
+    description:
+      "Slots of this node's loaded runners: running, cooling (the call is gone, Ollama still reads its prompt) or free.",
     attributes: ["state"],
     by: "agent",
   },

@@ -11,7 +11,8 @@ import {
   type GenerateResponseSchema,
   InferenceService,
 } from "@drover/proto/drover/inference/v1/inference_pb";
-import { type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
+import { type CallRequest, type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
+import type { TellRefused } from "../observe/refused-call.ts";
 import { ConnectCaller } from "./connect-caller.ts";
 
 export interface InferenceServiceOptions {
@@ -19,6 +20,8 @@ export interface InferenceServiceOptions {
   readonly bodies: ByteBudget;
   /** For calls that do not say drover-max-wait-ms. */
   readonly maxWaitMs: number;
+  /** Of calls that do not reach dispatch. */
+  readonly tellRefused: TellRefused;
 }
 
 type Output = typeof GenerateResponseSchema | typeof ChatResponseSchema | typeof EmbedResponseSchema;
@@ -51,7 +54,7 @@ async function* answers<Desc extends Output>(
 ): AsyncGenerator<MessageShape<Desc>> {
   const { context, method } = served;
   const caller = new ConnectCaller<Desc>(method.output);
-  const call = options.dispatcher.start(toRequest(options, served), caller);
+  const call = options.dispatcher.start(requestOf(options, served), caller);
   const leave = (): void => {
     call.cancel();
     caller.leave();
@@ -79,10 +82,21 @@ function setTrailers({ responseTrailer }: HandlerContext, trailers: Metadata): v
   for (const [key, value] of Object.entries(trailers)) if (value !== undefined) responseTrailer.set(key, String(value));
 }
 
+function requestOf(options: InferenceServiceOptions, served: ServedCall<Output>): CallRequest {
+  const { method, context } = served;
+  const id = callIdOf(context.values);
+  context.responseHeader.set(META.call, id);
+  try {
+    return toRequest(options, served);
+  } catch (error) {
+    const path = `/${method.parent.typeName}/${method.name}`;
+    throw options.tellRefused({ id, path, metadata: context.requestHeader, error, tookMs: 0 });
+  }
+}
+
 function toRequest({ bodies, maxWaitMs }: InferenceServiceOptions, served: ServedCall<Output>) {
   const { method, message, context } = served;
   const id = callIdOf(context.values);
-  context.responseHeader.set(META.call, id);
   const body = frameAgain(method, message, bodies);
   try {
     return readCall({

@@ -61,6 +61,10 @@ class TracedCall implements CallTrace {
     const span = this.#span?.child("attempt", "client", attributes);
     return {
       headers: span?.headers() ?? {},
+      attemptHung: (hang) => {
+        this.#options.telemetry.add("hungAttempts", 1, { "drover.node": this.#labels.nodes.of(node.name), hang });
+        span?.set({ "drover.hang": hang });
+      },
       attemptEnded: (result) => {
         const outcome = outcomeOf(result);
         this.#options.telemetry.add("attempts", 1, { "drover.node": this.#labels.nodes.of(node.name), outcome });

@@ -1,14 +1,15 @@
 /** What the router's metrics show of the fleet: read from the snapshot at each scrape, so that it costs nothing in between. */
 import { BoundedValues, type Telemetry } from "@drover/platform";
-import type { Dispatcher, FleetSnapshot, NodeHealthOptions, NodeView } from "@drover/routing";
+import type { Dispatcher, FleetSnapshot, NodeHealth, NodeHealthOptions, NodeView } from "@drover/routing";
 
 export interface FleetTelemetryOptions {
   readonly telemetry: Telemetry;
   readonly snapshot: () => FleetSnapshot;
   readonly dispatcher: Dispatcher;
+  readonly health: Pick<NodeHealth, "report">;
 }
 
-export function observeFleet({ telemetry, snapshot, dispatcher }: FleetTelemetryOptions): void {
+export function observeFleet({ telemetry, snapshot, dispatcher, health }: FleetTelemetryOptions): void {
   const labels = new BoundedValues();
   telemetry.observe("calls", (tell) => {
     tell(dispatcher.waitingCalls, { state: "waiting" });
@@ -16,6 +17,9 @@ export function observeFleet({ telemetry, snapshot, dispatcher }: FleetTelemetry
   });
   telemetry.observe("nodes", (tell) => {
     for (const [availability, count] of countByAvailability(snapshot().nodes)) tell(count, { availability });
+  });
+  telemetry.observe("nodesEjected", (tell) => {
+    tell(snapshot().nodes.filter(({ id }) => health.report(id).isEjected).length, {});
   });
   telemetry.observe("nodeSlots", (tell) => {
     for (const [node, views] of byLabel(snapshot().nodes, labels)) {

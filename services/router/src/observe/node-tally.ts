@@ -43,6 +43,7 @@ export class NodeTally {
   #counted(nodeId: string, attempt: AttemptTrace): AttemptTrace {
     return {
       headers: attempt.headers,
+      attemptHung: (hang) => attempt.attemptHung(hang),
       attemptEnded: (result, trailers) => {
         this.#add(nodeId, result, trailers);
         attempt.attemptEnded(result, trailers);

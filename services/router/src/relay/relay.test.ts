@@ -8,7 +8,7 @@ import http2, {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ByteBudget, createLogger, DroverError, silentLogger, toGrpcTrailers } from "@drover/platform";
+import { ByteBudget, createLogger, DroverError, noTelemetry, silentLogger, toGrpcTrailers } from "@drover/platform";
 import { ChatRequestSchema, EmbedRequestSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -16,6 +16,7 @@ import { DispatchBench, NOTHING_LEFT } from "../../../routing/src/testing/dispat
 import { chunkFrame, doneFrame, frame, progressFrame, unaryFrame } from "../../../routing/src/testing/frames.ts";
 import { quiet, until } from "../../../routing/src/testing/recording-listener.ts";
 import type { ScriptedAttempt } from "../../../routing/src/testing/scripted-transport.ts";
+import { createTellRefused } from "../observe/refused-call.ts";
 import { createRelay } from "./relay.ts";
 
 const MODEL = "llama3.2:1b";
@@ -41,7 +42,14 @@ beforeEach(async () => {
   lines = [];
   streams = [];
   const log = createLogger({ name: "test", level: "debug", destination: { write: (line) => lines.push(line) } });
-  const relay = createRelay({ clock: bench.clock, dispatcher: bench.dispatcher, bodies, log, maxWaitMs: 1_000 });
+  const tellRefused = createTellRefused(log, noTelemetry);
+  const relay = createRelay({
+    clock: bench.clock,
+    dispatcher: bench.dispatcher,
+    bodies,
+    tellRefused,
+    maxWaitMs: 1_000,
+  });
   server = http2.createServer();
   server.on("session", (session) => session.on("error", () => undefined));
   server.on("stream", (stream, headers, flags, raw) => {
@@ -226,7 +234,7 @@ describe("a failure before the first message", () => {
     const answer = await closed(call);
     expect(answer.headers).toMatchObject({ "grpc-status": "3" });
     expect(decodeURIComponent(String(answer.headers["grpc-message"]))).toContain("drover.inference.v1.ChatRequest");
-    expect(lines.some((line) => line.includes('"call refused"') && line.includes("malformed_request"))).toBe(true);
+    expect(lines.some((line) => line.includes('"call refused"') && line.includes("MALFORMED_REQUEST"))).toBe(true);
   });
 
   it("keeps all trailers together below what gRPC's C library takes, however long the words", async () => {
@@ -285,7 +293,7 @@ describe("a caller that leaves", () => {
     // Not by close(): Node's client would end the request in good order first.
     client.destroy();
     await until(() => lines.length > 0);
-    expect(lines).toEqual([expect.stringContaining('"reason":"cancelled"')]);
+    expect(lines).toEqual([expect.stringContaining('"reason":"CANCELLED"')]);
     expect(bench.transport.attempts).toEqual([]);
     expect(bodies.held).toBe(0);
   });
@@ -351,7 +359,7 @@ describe("what the relay takes", () => {
       clock: bench.clock,
       dispatcher: bench.dispatcher,
       bodies,
-      log: silentLogger,
+      tellRefused: createTellRefused(silentLogger, noTelemetry),
       maxWaitMs: 1_000,
     });
   const path = (method: string) => ({ ":path": `/drover.inference.v1.InferenceService/${method}` });

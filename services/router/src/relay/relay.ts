@@ -8,16 +8,15 @@ import {
   type ByteBudget,
   type Clock,
   DroverError,
-  type Logger,
   META,
   type RelayHandler,
   type RelayRoute,
   randomId,
   readDeadlineMs,
-  toConnectError,
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
+import type { RefusedCall, TellRefused } from "../observe/refused-call.ts";
 import { Http2Caller } from "./http2-caller.ts";
 import { readRequest } from "./read-request.ts";
 
@@ -27,7 +26,8 @@ export interface RelayOptions {
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
   readonly bodies: ByteBudget;
-  readonly log: Logger;
+  /** Of calls that do not reach dispatch. */
+  readonly tellRefused: TellRefused;
   /** For calls that do not say drover-max-wait-ms. */
   readonly maxWaitMs: number;
 }
@@ -76,7 +76,16 @@ async function relayCall(
     startCall(options, { id, method, stream, headers, timeoutMs: leftMs, caller }, body);
   } catch (error) {
     body?.release();
-    refuse(caller, id, error, options.log);
+    const { clock, tellRefused } = options;
+    const tookMs = clock.nowMs() - receivedMs;
+    const refused: RefusedCall = {
+      id,
+      path: `/${method.parent.typeName}/${method.name}`,
+      metadata: headers,
+      error,
+      tookMs,
+    };
+    caller.end({ error: tellRefused(refused), trailers: { [META.call]: id } });
   }
 }
 
@@ -110,18 +119,4 @@ function decode<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): Mess
       { cause },
     );
   }
-}
-
-/** The call never reached dispatch, so its line is written here. */
-function refuse(caller: Http2Caller, id: string, error: unknown, log: Logger): void {
-  const known = error instanceof DroverError ? error : unexpected(error, id, log);
-  const facts = { call: id, status: known.ending.code, reason: known.kind, message: known.message };
-  // A peer that opens streams and resets them may not fill the log.
-  if (known.kind === "cancelled") log.debug(facts, "call refused");
-  else log.info(facts, "call refused");
-  caller.end({ error: known, trailers: { [META.call]: id } });
-}
-
-function unexpected(error: unknown, id: string, log: Logger): DroverError {
-  return new DroverError("internal", toConnectError(error, { callId: id, log }).rawMessage, { cause: error });
 }

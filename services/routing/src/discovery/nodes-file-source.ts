@@ -57,6 +57,8 @@ export function createNodesFileSource(options: NodesFileOptions): MembershipSour
         // Only a file that was the same twice is read: what is being written is not yet what was meant. The first look is at once.
         const isSettled = mark === seen || seen === "";
         seen = mark;
+        // Looked at and unchanged is an answer too.
+        if (mark === read) note(status.trouble);
         if (mark !== read && isSettled) {
           const file = await load(options);
           read = mark;

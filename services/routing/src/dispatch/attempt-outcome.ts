@@ -11,6 +11,8 @@ import {
   loggedMessage,
   type Metadata,
   readGrpcStatus,
+  reasonOf,
+  statusName,
 } from "@drover/platform";
 import type { NodeView } from "../fleet/node-view.ts";
 import { type Verdict, verdictOf } from "../health/health-gate.ts";
@@ -123,8 +125,10 @@ export function withRetryHint(error: DroverError | undefined): DroverError | und
   return new DroverError(kind, message, { facts, cause, retryAfterMs: RETRY_AFTER_MS });
 }
 
-/** For log lines: the kind, our own words, and the cause that callers never see. */
+/** For log lines: the status by its name, the reason as callers see it, our own words, and the cause that callers never see. */
 export function describeFailure(failure: DroverError): Record<string, unknown> {
   const cause = failure.cause instanceof Error ? failure.cause.message : undefined;
-  return { reason: failure.kind, message: loggedMessage(failure), ...(cause === undefined ? {} : { cause }) };
+  const status = statusName(failure.ending.code);
+  const message = loggedMessage(failure);
+  return { status, reason: reasonOf(failure.kind), message, ...(cause === undefined ? {} : { cause }) };
 }

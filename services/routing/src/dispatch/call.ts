@@ -191,6 +191,7 @@ export class Call {
     const afterMs = Math.round(this.#clock.times().totalMs);
     const line = { call: this.#request.id, ...nodes, hang, afterMs };
     this.#parts.log.info(line, "attempt hangs, trying another node beside it");
+    attempt.trace.attemptHung(hang);
     this.#attempts.begin(second.node, second.lease);
   }
 

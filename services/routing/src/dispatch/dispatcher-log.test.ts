@@ -37,7 +37,11 @@ describe("the log of a call", () => {
     const { bench, lines } = loggedBench();
     bench.start({ maxWaitMs: 0 });
     bench.transport.last.breaks();
-    expect(lines.at(-1)).toMatchObject({ reason: "node_unreachable", status: 14, cause: "ECONNRESET 10.0.0.7" });
+    expect(lines.at(-1)).toMatchObject({
+      reason: "NODE_UNREACHABLE",
+      status: "UNAVAILABLE",
+      cause: "ECONNRESET 10.0.0.7",
+    });
   });
 
   it("does not repeat Ollama's words about what the caller said", () => {
@@ -45,13 +49,13 @@ describe("the log of a call", () => {
     const { caller } = bench.start();
     bench.transport.last.fails("request_rejected", 'Ollama on node "a" refuses it. Ollama: hunter2');
     expect(caller.message).toContain("hunter2");
-    expect(lines.at(-1)).toMatchObject({ reason: "request_rejected", message: 'Ollama on node "a" refuses it.' });
+    expect(lines.at(-1)).toMatchObject({ reason: "REQUEST_REJECTED", message: 'Ollama on node "a" refuses it.' });
     expect(JSON.stringify(lines)).not.toContain("hunter2");
   });
 
   it("tells a call that its caller left", () => {
     const { bench, lines } = loggedBench();
     bench.start().call.cancel();
-    expect(lines).toEqual([expect.objectContaining({ reason: "cancelled", status: 1 })]);
+    expect(lines).toEqual([expect.objectContaining({ reason: "CANCELLED", status: "CANCELLED" })]);
   });
 });

@@ -139,6 +139,6 @@ export class Dispatcher {
       totalMs: Math.round(times.totalMs),
     };
     if (error === undefined) this.#log.info({ ...line, status: "OK" }, "call");
-    else this.#log.info({ ...line, status: error.ending.code, ...describeFailure(error) }, "call");
+    else this.#log.info({ ...line, ...describeFailure(error) }, "call");
   }
 }

@@ -9,6 +9,7 @@ import { LeaseLedger } from "../balancing/lease-ledger.ts";
 import type { Picker } from "../balancing/picker.ts";
 import { createPolicy } from "../balancing/policies.ts";
 import type { Call } from "../dispatch/call.ts";
+import type { CallObserver } from "../dispatch/call-observer.ts";
 import type { CallEnding, CallerStream, CallRequest } from "../dispatch/call-request.ts";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { HangOptions } from "../dispatch/hang-options.ts";
@@ -71,6 +72,7 @@ export interface DispatchBenchOptions {
   /** Whether failures in a row eject, default false: tests of one call then need not mind the others. */
   readonly hasEjection?: boolean;
   readonly hang?: Partial<HangOptions>;
+  readonly observer?: CallObserver;
 }
 
 export class DispatchBench {
@@ -95,6 +97,7 @@ export class DispatchBench {
       transport: this.transport,
       health: this.health,
       ...(options.hang === undefined ? {} : { hang: options.hang }),
+      ...(options.observer === undefined ? {} : { observer: options.observer }),
     });
     if (hasEjection) this.fake.fleet.onChange(() => this.health.follow(this.fake.fleet.snapshot.byId));
   }

@@ -39,6 +39,15 @@ export function observeFleet({ telemetry, snapshot, dispatcher, health }: FleetT
   });
 }
 
+const AVAILABILITIES: readonly NodeView["availability"][] = [
+  "available",
+  "connecting",
+  "unreachable",
+  "ollama-unreachable",
+  "draining",
+  "conflicting",
+];
+
 /** Counts what health decides, as it decides it. */
 export function countEjections(telemetry: Telemetry): Pick<NodeHealthOptions, "onEjected" | "onSpared"> {
   const labels = new BoundedValues();
@@ -49,7 +58,8 @@ export function countEjections(telemetry: Telemetry): Pick<NodeHealthOptions, "o
 }
 
 function countByAvailability(nodes: readonly NodeView[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
+  // Zeros too: what falls to none must be seen to fall.
+  const counts = new Map<string, number>(AVAILABILITIES.map((availability) => [availability, 0]));
   for (const { availability } of nodes) counts.set(availability, (counts.get(availability) ?? 0) + 1);
   return counts;
 }

@@ -12,6 +12,7 @@ function build() {
     callBegan: () => ({
       attemptBegan: (number) => ({
         headers: { traceparent: `attempt-${number}` },
+        attemptHung: () => undefined,
         attemptEnded: (result) => heard.push(result instanceof DroverError ? result.kind : result),
       }),
       callEnded: () => heard.push("call ended"),

@@ -38,9 +38,12 @@ export function createConsulSource(options: ConsulSourceOptions): MembershipSour
     async *watch(signal): AsyncIterable<MembershipUpdate> {
       const updates = new Mailbox<MembershipUpdate>();
       const watch = new ConsulWatch({ ...options, onStatus, onUpdates: (news) => updates.put(news) });
-      const asking = watch.run(signal);
+      const ended = new AbortController();
+      const asking = watch.run(signal).finally(() => ended.abort());
+      // Met below. Until then nobody waits for it, and a rejection that nobody waits for ends the process.
+      asking.catch(() => undefined);
       try {
-        for await (const update of updates.take(signal)) {
+        for await (const update of updates.take(AbortSignal.any([signal, ended.signal]))) {
           if (update.kind === "reset") yield* partsOf(update.members, options.clock, signal);
           yield update;
         }

@@ -459,11 +459,19 @@ describe("beside gRPC", () => {
       expect([trailers.get("drover-node"), trailers.get("drover-attempts")]).toEqual(["one", "1"]);
     });
 
-    it("embeds", async () => {
+    it("embeds, with the trailers of a call", async () => {
       const one = await agent({ id: "one" });
       const router = await startRouter("--nodes", one.address);
-      const { embeddings } = await inferenceOf(router).embed({ model: "llama3.2:1b", input: ["a"] });
+      const calls: (string | null)[] = [];
+      const { embeddings } = await inferenceOf(router).embed(
+        { model: "llama3.2:1b", input: ["a"] },
+        {
+          onHeader: (headers) => calls.push(headers.get("drover-call")),
+          onTrailer: (trailers) => calls.push(trailers.get("drover-call"), trailers.get("drover-node")),
+        },
+      );
       expect(embeddings.map((each) => each.values)).toEqual([[1, 2, 3]]);
+      expect(calls).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), calls[0], "one"]);
     });
 
     it("is answered by the other node when the first one refuses before a token", async () => {

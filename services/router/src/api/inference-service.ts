@@ -42,7 +42,10 @@ export function createInferenceService(options: InferenceServiceOptions): Servic
     generate: (message, context) => answers(options, { method: generate, message, context }),
     chat: (message, context) => answers(options, { method: chat, message, context }),
     embed: async (message, context) => {
-      for await (const answer of answers(options, { method: embed, message, context })) return answer;
+      let answer: MessageShape<typeof embed.output> | undefined;
+      // To its end: a loop that is left counts as a call that failed.
+      for await (answer of answers(options, { method: embed, message, context }));
+      if (answer !== undefined) return answer;
       throw new DroverError("internal", `Drover failed on this call. Call ${callIdOf(context.values)}.`);
     },
   };

@@ -66,9 +66,14 @@ function exclusionOf(node: NodeView, { profile, excluded }: PickRequest, own: Ow
 function isFull(node: NodeView, { unackedSends }: OwnKnowledge): boolean {
   const { queued, queueLimit, active, slots, runners } = node;
   if (queueLimit === 0) return false;
-  const runnerSlots = [...runners.values()].flat().reduce((sum, runner) => sum + runner.slots, 0);
+  if (queued >= queueLimit) return true;
+  const sent = unackedSends(node);
+  // Nearly always, and this runs for every node of every pick.
+  if (sent === 0) return false;
+  let runnerSlots = 0;
+  for (const views of runners.values()) for (const runner of views) runnerSlots += runner.slots;
   const freeSlots = Math.max(Math.max(slots, runnerSlots) - active, 0);
-  return queued >= queueLimit || unackedSends(node) >= freeSlots + queueLimit - queued;
+  return sent >= freeSlots + queueLimit - queued;
 }
 
 /** An empty list says that the agent does not know, not that the model can do nothing. */

@@ -21,7 +21,7 @@ export { Fleet } from "./fleet/fleet.ts";
 export { identityOf } from "./fleet/link-state.ts";
 export type { MembershipEvent } from "./fleet/membership-event.ts";
 export type { Availability, ModelView, NodeView } from "./fleet/node-view.ts";
-export { largestContext } from "./fleet/runner-view.ts";
+export { distinctRunners, largestContext } from "./fleet/runner-view.ts";
 export type { FleetMember, FleetSnapshot } from "./fleet/snapshot.ts";
 export { HEALTH_DEFAULTS, type HealthOptions } from "./health/health-options.ts";
 export { type HealthReport, NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";

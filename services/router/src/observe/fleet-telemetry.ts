@@ -1,6 +1,13 @@
 /** What the router's metrics show of the fleet: read from the snapshot at each scrape, so that it costs nothing in between. */
 import { BoundedValues, type Telemetry } from "@drover/platform";
-import type { Dispatcher, FleetSnapshot, NodeHealth, NodeHealthOptions, NodeView } from "@drover/routing";
+import {
+  type Dispatcher,
+  distinctRunners,
+  type FleetSnapshot,
+  type NodeHealth,
+  type NodeHealthOptions,
+  type NodeView,
+} from "@drover/routing";
 
 export interface FleetTelemetryOptions {
   readonly telemetry: Telemetry;
@@ -24,7 +31,7 @@ export function observeFleet({ telemetry, snapshot, dispatcher, health }: FleetT
   telemetry.observe("nodeSlots", (tell) => {
     for (const [node, views] of byLabel(snapshot().nodes, labels)) {
       const busy = sum(views, ({ active }) => active);
-      const slots = sum(views, ({ slots: perRunner, loadedModels }) => perRunner * loadedModels.size);
+      const slots = sum(views, loadedSlots);
       tell(busy, { "drover.node": node, state: "busy" });
       tell(Math.max(0, slots - busy), { "drover.node": node, state: "free" });
     }
@@ -74,6 +81,12 @@ function byLabel(nodes: readonly NodeView[], labels: BoundedValues): ReadonlyMap
     else group.push(node);
   }
   return groups;
+}
+
+function loadedSlots({ runners }: NodeView): number {
+  let slots = 0;
+  for (const runner of distinctRunners(runners)) if (runner.state !== "loading") slots += runner.slots;
+  return slots;
 }
 
 function sum(nodes: readonly NodeView[], read: (node: NodeView) => number): number {

@@ -4,7 +4,7 @@
  */
 import type { Labels } from "@drover/platform";
 import type { ModelView, NodeView } from "../fleet/node-view.ts";
-import { largestContext } from "../fleet/runner-view.ts";
+import { distinctRunners, largestContext } from "../fleet/runner-view.ts";
 import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import type { HealthGate } from "../health/health-gate.ts";
 import type { CallProfile } from "./call-profile.ts";
@@ -71,7 +71,7 @@ function isFull(node: NodeView, { unackedSends }: OwnKnowledge): boolean {
   // Nearly always, and this runs for every node of every pick.
   if (sent === 0) return false;
   let runnerSlots = 0;
-  for (const views of runners.values()) for (const runner of views) runnerSlots += runner.slots;
+  for (const runner of distinctRunners(runners)) runnerSlots += runner.slots;
   const freeSlots = Math.max(Math.max(slots, runnerSlots) - active, 0);
   return sent >= freeSlots + queueLimit - queued;
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { LinkState } from "../fleet/link-state.ts";
 import type { Availability, NodeView } from "../fleet/node-view.ts";
 import type { FleetMember, FleetSnapshot } from "../fleet/snapshot.ts";
-import { callProfile, keyOf, MODEL, nodeView, snapshotOf } from "../testing/node-views.ts";
+import { callProfile, keyOf, MODEL, nodeView, runnerView, snapshotOf } from "../testing/node-views.ts";
 import type { CallProfile } from "./call-profile.ts";
 import { createPicker } from "./create-picker.ts";
 import { LeaseLedger } from "./lease-ledger.ts";
@@ -216,6 +216,14 @@ function describeFilter(bench: () => Bench): void {
     const each = bench();
     expect([pickedName(each, nodes), pickedName(each, nodes)]).toEqual(["b", "b"]);
     expect(pickedName(each, nodes, { excluded: ["id-b"] })).toMatch(/^[ac]$/);
+  });
+
+  it("sends a node no more than its slots and its queue hold until it tells of them, though a runner has two names", () => {
+    const runner = runnerView({ slots: 1 });
+    const runners = new Map([MODEL, "alias"].map((name) => [keyOf(name), [runner]]));
+    const node = nodeView("a", { slots: 1, queueLimit: 1, runners });
+    const own = bench();
+    expect([1, 2, 3].map(() => pick(own, [node]).kind)).toEqual(["picked", "picked", "refused"]);
   });
 
   it("takes a queue without a known limit for one that is not full", () => {

@@ -36,6 +36,11 @@ function add(byModel: Map<string, RunnerView[]>, key: string | undefined, view: 
   else views.push(view);
 }
 
+/** Each of them once, also one that stands under several names. */
+export function distinctRunners(runners: ReadonlyMap<string, readonly RunnerView[]>): ReadonlySet<RunnerView> {
+  return new Set([...runners.values()].flat());
+}
+
 /** Models that can be asked without a load, by key. */
 export function loadedModelsOf(runners: ReadonlyMap<string, readonly RunnerView[]>): ReadonlySet<string> {
   const loaded = [...runners].filter(([, views]) => views.some(({ state }) => state === "loaded"));

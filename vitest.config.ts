@@ -1,5 +1,5 @@
-// Three kinds of test. unit: beside the source, no processes. system: Drover's own processes, nothing to download; part
-// of `npm test`. e2e: real Ollama, grpcurl and the like, or slow; `npm run e2e`.
+// Four kinds of test. unit: beside the source, no processes. system: Drover's own processes, nothing to download; part
+// of `npm test`. e2e: real Ollama, grpcurl and the like, or slow; `npm run e2e`. soak: what has to go on for long; `npm run soak`, never in CI.
 import { defineConfig } from "vitest/config";
 
 const processes = { pool: "forks" as const, fileParallelism: false, testTimeout: 30_000, hookTimeout: 60_000 };
@@ -22,10 +22,11 @@ export default defineConfig({
           ...processes,
           name: "system",
           include: ["e2e/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "e2e/real/**"],
+          exclude: ["**/node_modules/**", "e2e/real/**", "e2e/soak/**"],
         },
       },
       { test: { ...processes, name: "e2e", include: ["e2e/real/**/*.test.ts"] } },
+      { test: { ...processes, name: "soak", include: ["e2e/soak/**/*.test.ts"] } },
     ],
   },
 });

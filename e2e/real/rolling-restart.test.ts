@@ -62,7 +62,7 @@ describeWith(["consul"], `${AGENTS} agents and ${ROUTERS} routers under ${STREAM
 
   test("are restarted one after the other, and no call fails", { timeout: 400_000 }, async () => {
     const addresses = routers.map(({ address }) => address);
-    streams = runStreams(addresses, MODEL, STREAMS);
+    streams = runStreams({ addresses, model: MODEL, count: STREAMS });
     await vi.waitUntil(() => (streams?.ended ?? 0) > STREAMS, PATIENCE);
     for (const [index, { address, stop }] of agents.entries()) {
       expect(await stop()).toBe(0);

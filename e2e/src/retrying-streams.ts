@@ -1,6 +1,6 @@
 /**
- * Keeps a number of streams running over several routers at once, as an application does with grpc-js and its retry policy (gRFC
- * A6): tried again is only what ended before its first message, by the library itself.
+ * Keeps a number of streams running over one router or several, as an application does with grpc-js and its retry policy (gRFC A6):
+ * tried again is only what ended before its first message, by the library itself.
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { ChatResponseSchema } from "@drover/proto/drover/inference/v1/inference_pb";
@@ -31,9 +31,19 @@ const SERVICE_CONFIG = JSON.stringify({
   ],
 });
 
-/** `addresses` of the routers, as `127.0.0.1:PORT`. Each stream that ends is followed by another one. */
-export function runStreams(addresses: readonly string[], model: string, count: number): RetryingStreams {
+export interface StreamOptions {
+  /** Of the routers, as `127.0.0.1:PORT`. */
+  readonly addresses: readonly string[];
+  readonly model: string;
+  readonly count: number;
+  /** False: what fails at the router fails. Default true. */
+  readonly isRetrying?: boolean;
+}
+
+/** Each stream that ends is followed by another one. */
+export function runStreams({ addresses, model, count, isRetrying = true }: StreamOptions): RetryingStreams {
   const client = new Client(`ipv4:${addresses.join(",")}`, credentials.createInsecure(), {
+    "grpc.enable_retries": isRetrying ? 1 : 0,
     "grpc.service_config": SERVICE_CONFIG,
     // By default grpc-js looks for a router that was away only after a growing pause of up to two minutes.
     "grpc.initial_reconnect_backoff_ms": 200,

@@ -9,6 +9,8 @@ export interface SteadyCall {
   readonly beganMs: number;
   /** Name of the node that answered; undefined when the call failed. */
   readonly node: string | undefined;
+  /** That the router made; 0 when the call failed. */
+  readonly attempts: number;
   readonly failure: string | undefined;
 }
 
@@ -59,14 +61,16 @@ async function callOnce(
 ): Promise<SteadyCall> {
   const beganMs = performance.now();
   let node: string | undefined;
+  let attempts = 0;
   try {
     const messages = [{ role: "user", content: "hi" }];
     const onTrailer = (trailer: Headers): void => {
       node = trailer.get("drover-node") ?? undefined;
+      attempts = Number(trailer.get("drover-attempts"));
     };
     for await (const _ of client.chat({ model, messages }, { onTrailer, timeoutMs: 20_000 }));
-    return { beganMs, node, failure: undefined };
+    return { beganMs, node, attempts, failure: undefined };
   } catch (error) {
-    return { beganMs, node: undefined, failure: String(error) };
+    return { beganMs, node: undefined, attempts: 0, failure: String(error) };
   }
 }

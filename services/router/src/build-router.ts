@@ -41,6 +41,8 @@ import {
   type Picker,
 } from "@drover/routing";
 import { createAgentAdmin } from "./api/agent-admin.ts";
+import { fleetFacts } from "./api/fleet-facts.ts";
+import { FleetFeed } from "./api/fleet-feed.ts";
 import { createInferenceService } from "./api/inference-service.ts";
 import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
 import type { RouterConfig } from "./config.ts";
@@ -99,6 +101,11 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
   const metrics = telemetry.answerMetrics;
   const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness: report, health, metrics });
   lifecycle.onStop("operators' listener", () => ops.close());
+  const feed = new FleetFeed({
+    ...{ clock, fleet, health: path.health },
+    facts: () => fleetFacts({ ...path, clock }),
+    stopSignal: lifecycle.stopSignal,
+  });
   const agents = createAgentAdmin({ clock, token });
   const listener = await openListener({
     ...shared,
@@ -113,7 +120,7 @@ export async function buildRouter(config: RouterConfig, surroundings: RouterSurr
     routes: (router) => {
       const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs, tellRefused };
       router.service(InferenceService, createInferenceService(inference));
-      router.service(RouterService, createRouterService({ ...path, clock, agents }));
+      router.service(RouterService, createRouterService({ ...path, clock, agents, feed }));
       health.routes(router);
       reflectionRoutes(SERVICES)(router);
     },

@@ -18,7 +18,7 @@ export { type ReceivedCall, readCall } from "./dispatch/read-call.ts";
 export { type InferenceRequest, profileOf } from "./dispatch/read-profile.ts";
 export { RETRY_DEFAULTS, type RetryOptions } from "./dispatch/retry-options.ts";
 export { Fleet } from "./fleet/fleet.ts";
-export { identityOf } from "./fleet/link-state.ts";
+export { identityOf, type LastKnown } from "./fleet/link-state.ts";
 export type { MembershipEvent } from "./fleet/membership-event.ts";
 export type { Availability, ModelView, NodeView } from "./fleet/node-view.ts";
 export { distinctRunners, largestContext } from "./fleet/runner-view.ts";

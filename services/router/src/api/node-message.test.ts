@@ -1,15 +1,8 @@
-import { create } from "@bufbuild/protobuf";
-import { SimClock, silentLogger } from "@drover/platform";
-import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
-import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
-import { NodeTally } from "../observe/node-tally.ts";
-import { fleetFacts } from "./fleet-facts.ts";
+import { playFleet } from "../../test/played-fleet.ts";
 import { nodeMessage } from "./node-message.ts";
 import { type FleetFacts, showNode, showNodes } from "./shown-node.ts";
-
-type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
 
 function toNodeMessages(facts: FleetFacts) {
   return showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs));
@@ -20,39 +13,9 @@ function toNodeMessage(nodeId: string, facts: FleetFacts) {
   return shown === undefined ? undefined : nodeMessage(shown, facts.nowMs);
 }
 
-function build() {
-  const clock = new SimClock();
-  const reports = new Map<string, Report>();
-  const fleet = new Fleet({
-    clock,
-    log: silentLogger,
-    sources: ["static"],
-    openLink: (endpoint, report) => {
-      reports.set(endpoint, report);
-      return { close: () => reports.delete(endpoint) };
-    },
-  });
-  const ledger = new LeaseLedger();
-  const health = new NodeHealth({ clock, log: silentLogger });
-  const tally = new NodeTally();
-  const facts = () => fleetFacts({ clock, fleet, ledger, health, tally });
-  const attach = (endpoint: string, id: string, name = id): void => {
-    const welcome = create(WelcomeSchema, { node: { id, name, incarnation: endpoint }, routerSecret: "s" });
-    reports.get(endpoint)?.({ kind: "welcomed", welcome, atMs: clock.nowMs() });
-  };
-  const status = (endpoint: string, parts: Parameters<typeof create<typeof StatusSchema>>[1] = {}): void =>
-    reports.get(endpoint)?.({ kind: "status", status: create(StatusSchema, parts), atMs: clock.nowMs() });
-  const whole = { condition: { isOllamaReachable: true }, load: {}, inventory: { isComplete: true } };
-  const lose = (endpoint: string, reason: string): void =>
-    reports.get(endpoint)?.({ kind: "lost", reason, atMs: clock.nowMs() });
-  const members = (...endpoints: string[]): void =>
-    fleet.apply("static", { kind: "reset", members: endpoints.map((endpoint) => ({ endpoint })) });
-  return { clock, fleet, ledger, health, facts, attach, status, whole, lose, members };
-}
-
 describe("a node as RouterService shows it", () => {
   it("is an endpoint that connects until its first failure, and unreachable with the reason after it", () => {
-    const { members, lose, facts } = build();
+    const { members, lose, facts } = playFleet();
     members("a:1");
     expect(toNodeMessages(facts())).toMatchObject([
       { endpoint: "a:1", availability: NodeAvailability.CONNECTING, detail: "its agent has not answered yet" },
@@ -65,7 +28,7 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("says what discovery tells of an endpoint that has not answered", () => {
-    const { fleet, facts } = build();
+    const { fleet, facts } = playFleet();
     const standing = { kind: "draining", reason: "in maintenance in Consul" } as const;
     fleet.apply("consul", { kind: "upsert", member: { endpoint: "a:1", nodeName: "gpu-1", standing } });
     const [node] = toNodeMessages(facts());
@@ -73,7 +36,7 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("counts the age of its status from the last heartbeat, which changes nothing else", () => {
-    const { members, attach, status, whole, facts, clock } = build();
+    const { members, attach, status, whole, facts, clock } = playFleet();
     members("a:1");
     attach("a:1", "one");
     status("a:1", whole);
@@ -86,7 +49,7 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("keeps what was known of a node that was lost, with its age", () => {
-    const { members, attach, status, whole, lose, facts, clock } = build();
+    const { members, attach, status, whole, lose, facts, clock } = playFleet();
     members("a:1");
     attach("a:1", "one");
     status("a:1", whole);
@@ -101,7 +64,7 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("has every endpoint's source, and this router's own attempts", () => {
-    const { fleet, members, attach, status, whole, ledger, facts } = build();
+    const { fleet, members, attach, status, whole, ledger, facts } = playFleet();
     members("a:1");
     fleet.apply("other", { kind: "upsert", member: { endpoint: "b:1" } });
     attach("a:1", "one");
@@ -116,7 +79,7 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("is ejected with the reason after failures in a row, unless it says itself why it takes no work", () => {
-    const { fleet, members, attach, status, whole, health, facts } = build();
+    const { fleet, members, attach, status, whole, health, facts } = playFleet();
     members("a:1", "b:1");
     for (const endpoint of ["a:1", "b:1"]) {
       attach(endpoint, endpoint);
@@ -135,6 +98,6 @@ describe("a node as RouterService shows it", () => {
   });
 
   it("is nobody when it has left the fleet", () => {
-    expect(toNodeMessage("gone", build().facts())).toBeUndefined();
+    expect(toNodeMessage("gone", playFleet().facts())).toBeUndefined();
   });
 });

@@ -9,9 +9,8 @@ type Router = ServiceImpl<typeof RouterService>;
 
 export const ROUTER_METHODS_TO_COME: Pick<
   Router,
-  "watchFleet" | "showModel" | "loadModel" | "pullModel" | "unloadModel" | "deleteModel"
+  "showModel" | "loadModel" | "pullModel" | "unloadModel" | "deleteModel"
 > = {
-  watchFleet: toCome("WatchFleet", "call ListNodes again and again; what it says is at most a second old."),
   showModel: toCome("ShowModel", "call AgentService.ShowModel at a node's endpoint; ListNodes has the endpoints."),
   loadModel: toCome("LoadModel", "send a call for the model, which loads it where it is answered."),
   pullModel: toCome("PullModel", "run `ollama pull MODEL` on the node."),

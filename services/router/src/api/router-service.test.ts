@@ -6,6 +6,8 @@ import { type Node, NodeAvailability, RouterService } from "@drover/proto/drover
 import { createPicker, createPolicy, Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
 import { describe, expect, it } from "vitest";
 import { NodeTally } from "../observe/node-tally.ts";
+import { fleetFacts } from "./fleet-facts.ts";
+import { FleetFeed } from "./fleet-feed.ts";
 import { createRouterService } from "./router-service.ts";
 
 type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
@@ -33,7 +35,7 @@ function build() {
     drain: async (node: { name: string }, reason: string) => void asked.push(`drain ${node.name} ${reason}`),
     resume: async (node: { name: string }) => void asked.push(`resume ${node.name}`),
   };
-  const service = createRouterService({
+  const parts = {
     clock,
     fleet,
     ledger: new LeaseLedger(),
@@ -41,7 +43,10 @@ function build() {
     tally: new NodeTally(),
     picker: createPicker(createPolicy("weighted"), new LeaseLedger()),
     agents,
-  });
+  };
+  const stopSignal = new AbortController().signal;
+  const feed = new FleetFeed({ ...parts, facts: () => fleetFacts(parts), stopSignal });
+  const service = createRouterService({ ...parts, feed });
   const context = createHandlerContext({
     service: RouterService,
     method: RouterService.method.drainNode,

@@ -10,6 +10,7 @@ import type { Picker } from "@drover/routing";
 import type { AgentAdmin } from "./agent-admin.ts";
 import { findNode } from "./find-node.ts";
 import { type FleetKnowledge, fleetFacts } from "./fleet-facts.ts";
+import type { FleetFeed } from "./fleet-feed.ts";
 import { toModelMessages } from "./model-messages.ts";
 import { checkFeatures, estimateTokens } from "./model-questions.ts";
 import { nodeMessage } from "./node-message.ts";
@@ -23,6 +24,7 @@ const ANNOUNCED_WITHIN_MS = 1_000;
 export interface RouterServiceOptions extends FleetKnowledge {
   /** The one that calls go by. */
   readonly picker: Picker;
+  readonly feed: FleetFeed;
   readonly agents: AgentAdmin;
 }
 
@@ -44,6 +46,7 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
       const facts = fleetFacts(options);
       return { nodes: showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs)) };
     },
+    watchFleet: (_request, { signal }) => options.feed.watch(signal),
     listModels: () => ({ models: toModelMessages(fleet.snapshot) }),
     selectNode: (request) => selectNode(options, request),
     checkFeatures: ({ model }) => ({ model: checkFeatures(options, model) }),

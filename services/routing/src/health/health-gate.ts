@@ -40,7 +40,7 @@ export interface HealthGate {
   begin(node: HealthNode, modelKey: string): (verdict: Verdict) => void;
   /** A running attempt shows something. Each attempt shows each sign at most once. */
   shows(node: HealthNode, sign: LifeSign): void;
-  /** `listener` runs when a hidden node may have become visible. Returns how to end it. */
+  /** `listener` runs when a hidden node may have become visible, or one was hidden. Returns how to end it. */
   onChange(listener: () => void): () => void;
   /** Until the next ejected node may be tried, in ms, 0 and up; undefined when none waits for that. */
   nextTryMs(): number | undefined;

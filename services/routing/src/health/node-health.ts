@@ -153,7 +153,7 @@ export class NodeHealth implements HealthGate {
         model.ended(attempts.model, nowMs);
       }
       this.#settle(node.id, record, modelKey);
-      if (wasTroubled) this.#changed();
+      if (wasTroubled || this.#troubled.size > 0) this.#changed();
     };
   }
 
@@ -166,7 +166,7 @@ export class NodeHealth implements HealthGate {
     const names = { node: this.#fleet.get(id)?.name ?? id };
     if (isHidden) this.#log.warn({ ...names, hangs: this.#options.consecutiveHangs }, "hidden: its calls show nothing");
     else this.#log.info(names, "shows life again");
-    if (wasHidden) this.#changed();
+    this.#changed();
   }
 
   onChange(listener: () => void): () => void {

@@ -1237,8 +1237,8 @@ export declare const RouterService: GenService<{
   },
   /**
    * The fleet as it is (`snapshot` first), then each change with its reason: who joins and leaves, who takes work, drains, is
-   * ejected or returns, and what models there are at once, load at most ten times a second. A watcher that reads too slowly
-   * for all changes gets a new snapshot instead. RESOURCE_EXHAUSTED beyond 64 watchers, UNAVAILABLE when the router stops:
+   * ejected or returns, and what models there are at once, load at most ten times a second. Of a node that changed several
+   * times before a slow watcher read on it is told the latest; where more than 4,096 changed, it gets a new snapshot instead. RESOURCE_EXHAUSTED beyond 64 watchers, UNAVAILABLE when the router stops:
    * watch again, here or at another router.
    *
    * @generated from rpc drover.router.v1.RouterService.WatchFleet

@@ -19,7 +19,7 @@ export function printFigure(figure: Figure, isJson: boolean): void {
 }
 
 function asText({ name, value, unit, baseline, goal, ok }: Figure): string {
-  const parts = [name.padEnd(48), `${rounded(value)} ${unit}`.padEnd(20)];
+  const parts = [name.padEnd(64), `${rounded(value)} ${unit}`.padEnd(20)];
   if (baseline !== undefined) parts.push(`baseline ${rounded(baseline)}`.padEnd(20));
   if (goal !== undefined) parts.push(`goal ${goal} ${ok === true ? "met" : "missed"}`);
   return parts.join(" ").trimEnd();

@@ -2,7 +2,7 @@
  * `npm run bench -- NAME [--json]`: runs one benchmark and prints its figures. The exit code says whether it ran, not
  * whether goals were met: machines differ, and a missed goal is for people to judge.
  */
-import { benchCancel } from "./cancel.ts";
+import { benchCancel } from "./cancel/cancel-bench.ts";
 import { benchConsul } from "./consul/consul-bench.ts";
 import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
@@ -15,7 +15,10 @@ interface Bench {
 }
 
 const BENCHES: Readonly<Record<string, Bench>> = {
-  cancel: { about: "from a caller's leaving to Ollama's closed socket", run: benchCancel },
+  cancel: {
+    about: "from a caller's leaving to Ollama's closed socket, the free place or the free slot",
+    run: benchCancel,
+  },
   consul: {
     about: "following a real Consul: CPU and stalls by size of the fleet, time to maintenance",
     run: benchConsul,

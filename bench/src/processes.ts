@@ -6,6 +6,7 @@ import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export interface Program {
@@ -17,9 +18,14 @@ export interface Program {
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** A program of ours: tells `{type: "ready", address}` and ends when this process does. */
-export function startProgram(url: URL, args: readonly string[]): Promise<Program> {
-  const child = fork(fileURLToPath(url), args, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+/**
+ * A program of ours: tells `{type: "ready", address}` and ends when this process does. Its log goes to `onLog` line by line, else
+ * to standard error.
+ */
+export function startProgram(url: URL, args: readonly string[], onLog?: (line: string) => void): Promise<Program> {
+  const log = onLog === undefined ? "inherit" : "pipe";
+  const child = fork(fileURLToPath(url), args, { stdio: ["ignore", "ignore", log, "ipc"] });
+  if (onLog !== undefined && child.stderr !== null) createInterface(child.stderr).on("line", onLog);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail("did not get ready"), READY_TIMEOUT_MS);
     const fail = (why: string): void => {

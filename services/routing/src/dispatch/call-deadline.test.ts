@@ -77,6 +77,58 @@ describe("a call's deadline", () => {
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 
+  it("names what the node said last, when its own answer comes too late", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 3_000, isProgressWanted: false });
+    bench.clock.advance(2_000);
+    bench.transport.last.queues(2);
+    bench.clock.advance(450);
+    bench.transport.last.loads(400);
+    bench.clock.advance(500);
+    expect(caller.message).toBe(
+      'The deadline passed after 2950 ms (0 ms of them without a node; 1 attempt, the last on node "a"; no token came). ' +
+        'Node "a", last heard 0.5 s before, was loading the model for 0.4 s.',
+    );
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("names what each node said last, when a second one was tried beside one that hangs", () => {
+    const bench = DispatchBench.of("a", "b");
+    const { caller } = bench.start({ timeoutMs: 10_000 });
+    bench.clock.advance(2_000);
+    bench.transport.last.reads(2_000, 100);
+    bench.clock.advance(5_000);
+    bench.transport.last.queues(0);
+    bench.clock.advance(2_950);
+    expect(caller.message).toContain(
+      'Node "a", last heard 8.0 s before, was reading the prompt for 2.0 s. ' +
+        'Node "b", last heard 3.0 s before, had the call in its queue with 0 ahead of it.',
+    );
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
+  it("says nothing of a prefill once the first token came", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 3_000 });
+    bench.clock.advance(2_000);
+    bench.transport.last.reads(2_000, 100);
+    bench.transport.last.chunk();
+    bench.clock.advance(950);
+    expect(caller.outcome).toBe("deadline_exceeded");
+    expect(caller.message).not.toContain("last heard");
+  });
+
+  it("lets the answer of a node be heard that lay unread when its time came", () => {
+    const bench = DispatchBench.of("a");
+    const { caller } = bench.start({ timeoutMs: 1_000 });
+    const { transport } = bench;
+    // Set after the call's own timer, so that it runs after it in the same moment: as a socket that is read after the timers.
+    bench.clock.after(980, () => transport.last.fails("deadline_exceeded", "The deadline passed in the prefill."));
+    bench.clock.advance(980);
+    expect(caller.message).toContain("The deadline passed in the prefill.");
+    expect(bench.leftovers).toEqual(NOTHING_LEFT);
+  });
+
   it("ends a call that backs off", () => {
     const bench = new DispatchBench({ rng: { next: () => 0.99 } });
     bench.attach("a", "b");

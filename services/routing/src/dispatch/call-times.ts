@@ -44,12 +44,14 @@ export interface LateCall {
   readonly attempts: number;
   /** Of the last attempt. */
   readonly node: NodeView | undefined;
-  /** Why it waited, or what the node said; undefined while an attempt has said nothing. */
+  /** Why it waited, or how the last attempt ended; undefined while the first runs. */
   readonly reason: DroverError | undefined;
+  /** What the nodes of attempts that run said last of their work; a node that said nothing is empty. */
+  readonly lastWords: readonly string[];
 }
 
 /** A passed deadline, saying where the time went. */
-export function deadlineError({ times, model, attempts, node, reason }: LateCall): DroverError {
+export function deadlineError({ times, model, attempts, node, reason, lastWords }: LateCall): DroverError {
   const waited = `${Math.round(times.waitedMs)} ms of them without a node`;
   const tried =
     node === undefined
@@ -60,6 +62,8 @@ export function deadlineError({ times, model, attempts, node, reason }: LateCall
       ? "no token came"
       : `the first token came after ${Math.round(times.firstTokenMs)} ms`;
   const where = `The deadline passed after ${Math.round(times.totalMs)} ms (${waited}; ${tried}; ${token}).`;
-  const message = reason === undefined ? where : `${where} ${reason.message}`;
+  // What came after the first token is no word of what went before it.
+  const words = times.firstTokenMs === undefined ? lastWords : [];
+  const message = [where, ...words, reason?.message ?? ""].filter((part) => part !== "").join(" ");
   return new DroverError("deadline_exceeded", message, { facts: { ...reason?.facts, model } });
 }

@@ -23,6 +23,7 @@ import type { CallState } from "./call-state.ts";
 import { deadlineError, reportTrailers } from "./call-times.ts";
 import { CallWait, routerStopping } from "./call-wait.ts";
 import { type ChoiceRequest, chooseNode, hasNodeToTry } from "./choose-node.ts";
+import { deadlineTimer } from "./deadline-timer.ts";
 import type { CallParts } from "./dispatcher.ts";
 import { FailedNodes } from "./failed-nodes.ts";
 import type { Hang } from "./hang-watch.ts";
@@ -75,9 +76,7 @@ export class Call {
       if (this.#parts.isStopping()) return this.#failStopping();
       const leftMs = this.#clock.left().callMs;
       if (leftMs < 1) return this.#passDeadline();
-      if (leftMs !== Number.POSITIVE_INFINITY) {
-        this.#deadline = this.#parts.clock.after(leftMs, () => this.#guarded(() => this.#passDeadline()));
-      }
+      this.#deadline = deadlineTimer(this.#parts.clock, leftMs, () => this.#guarded(() => this.#passDeadline()));
       this.#place();
     });
   }
@@ -277,9 +276,9 @@ export class Call {
   }
 
   #late(reason: DroverError | undefined): DroverError {
-    const { made: attempts, lastNode: node } = this.#attempts;
+    const { made: attempts, lastNode: node, lastWords } = this.#attempts;
     const { model } = this.#request.profile;
-    return deadlineError({ times: this.#clock.times(), model, attempts, node, reason });
+    return deadlineError({ times: this.#clock.times(), model, attempts, node, reason, lastWords });
   }
 
   /** Runs a step; an error that no one expected ends this call alone, as INTERNAL with its id. */

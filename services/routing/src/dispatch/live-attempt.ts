@@ -6,6 +6,7 @@ import type { NodeView } from "../fleet/node-view.ts";
 import type { Attempt } from "../transport/attempt.ts";
 import type { AttemptTrace } from "./call-observer.ts";
 import type { HangWatch } from "./hang-watch.ts";
+import type { LastWord } from "./last-word.ts";
 
 export interface LiveAttempt {
   /** 1 for the first of its call. */
@@ -17,6 +18,8 @@ export interface LiveAttempt {
   wire: Attempt | undefined;
   /** Runs until the commit or the end. */
   watch: HangWatch | undefined;
+  /** What its agent said of its work before the first token. */
+  lastWord: LastWord | undefined;
   /** Whether health was told that it hangs. */
   hasHung: boolean;
   /** What a unary call has answered so far: at most one message, a second one ends the attempt. */
@@ -32,6 +35,7 @@ export function newAttempt(begun: Pick<LiveAttempt, "number" | "node" | "lease" 
     ...begun,
     wire: undefined,
     watch: undefined,
+    lastWord: undefined,
     hasHung: false,
     held: [],
     messages: 0,

@@ -14,8 +14,9 @@ import type { CallTrace } from "./call-observer.ts";
 import type { CallRequest } from "./call-request.ts";
 import type { HangOptions } from "./hang-options.ts";
 import { type Hang, HangWatch, type WatchEvents } from "./hang-watch.ts";
+import { wordOf } from "./last-word.ts";
 import { abandon, type LiveAttempt, newAttempt } from "./live-attempt.ts";
-import { lastSign, StatusSigns } from "./work-signs.ts";
+import { lastProgress, StatusSigns, signOf } from "./work-signs.ts";
 
 export interface LiveAttemptsParts {
   readonly clock: Clock;
@@ -69,6 +70,12 @@ export class LiveAttempts {
     return this.#live.length;
   }
 
+  /** What the agents of those that run said last of their work, for people. */
+  get lastWords(): readonly string[] {
+    const nowMs = this.#parts.clock.nowMs();
+    return this.#live.map(({ node, lastWord }) => (lastWord === undefined ? "" : wordOf(node.name, lastWord, nowMs)));
+  }
+
   /** Where they run. */
   get nodeIds(): readonly string[] {
     return this.#live.map(({ node }) => node.id);
@@ -101,8 +108,10 @@ export class LiveAttempts {
 
   /** Its agent's progress: the only messages that are ever looked into. */
   #hear(attempt: LiveAttempt, bytes: Uint8Array): void {
-    const sign = lastSign(bytes);
-    if (sign !== undefined) attempt.watch?.heard(sign);
+    const progress = lastProgress(bytes);
+    if (progress === undefined) return;
+    attempt.lastWord = { progress, heardAtMs: this.#parts.clock.nowMs() };
+    attempt.watch?.heard(signOf(progress));
   }
 
   /** It has ended by itself. */

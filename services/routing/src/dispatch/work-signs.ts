@@ -15,23 +15,23 @@ const WAITS: WorkSign = { kind: "waits" };
  * The last word in `frames`, whole messages of a token stream before its commit. Progress has the same place in the answers of
  * Chat and Generate, so either reads both. Undefined: no progress, or none that can be read.
  */
-export function lastSign(frames: Uint8Array): WorkSign | undefined {
-  let sign: WorkSign | undefined;
-  for (const message of messagesOf(frames)) if (message[0] === PROGRESS_TAG) sign = readSign(message) ?? sign;
-  return sign;
+export function lastProgress(frames: Uint8Array): Progress | undefined {
+  let last: Progress | undefined;
+  for (const message of messagesOf(frames)) if (message[0] === PROGRESS_TAG) last = readProgress(message) ?? last;
+  return last;
 }
 
-function readSign(message: Uint8Array): WorkSign | undefined {
+function readProgress(message: Uint8Array): Progress | undefined {
   try {
     const { event } = fromBinary(ChatResponseSchema, message);
-    return event.case === "progress" ? signOf(event.value) : undefined;
+    return event.case === "progress" ? event.value : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** What a newer agent may say is at least a word. */
-function signOf({ kind }: Progress): WorkSign {
+export function signOf({ kind }: Progress): WorkSign {
   if (kind.case !== "prefill") return WAITS;
   return { kind: "reads", elapsedMs: ms(kind.value.elapsed), expectedMs: ms(kind.value.expected) };
 }

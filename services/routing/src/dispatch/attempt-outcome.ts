@@ -127,8 +127,14 @@ export function withRetryHint(error: DroverError | undefined): DroverError | und
 
 /** For log lines: the status by its name, the reason as callers see it, our own words, and the cause that callers never see. */
 export function describeFailure(failure: DroverError): Record<string, unknown> {
-  const cause = failure.cause instanceof Error ? failure.cause.message : undefined;
+  const cause = causeOf(failure);
   const status = statusName(failure.ending.code);
   const message = loggedMessage(failure);
   return { status, reason: reasonOf(failure.kind), message, ...(cause === undefined ? {} : { cause }) };
+}
+
+/** After the commit it is the node's own error, with Ollama's words. */
+function causeOf({ cause }: DroverError): string | undefined {
+  if (cause instanceof DroverError) return loggedMessage(cause);
+  return cause instanceof Error ? cause.message : undefined;
 }

@@ -53,6 +53,19 @@ describe("the log of a call", () => {
     expect(JSON.stringify(lines)).not.toContain("hunter2");
   });
 
+  it("does not repeat them when they come after the first token", () => {
+    const { bench, lines } = loggedBench();
+    const { caller } = bench.start();
+    bench.transport.last.chunk();
+    bench.transport.last.fails("stream_broken", 'Ollama on node "a" broke off after 1 chunk. Ollama: hunter2');
+    expect(caller.message).toContain("hunter2");
+    expect(lines.at(-1)).toMatchObject({
+      reason: "STREAM_BROKEN",
+      cause: 'Ollama on node "a" broke off after 1 chunk.',
+    });
+    expect(JSON.stringify(lines)).not.toContain("hunter2");
+  });
+
   it("tells a call that its caller left", () => {
     const { bench, lines } = loggedBench();
     bench.start().call.cancel();

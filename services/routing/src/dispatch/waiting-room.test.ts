@@ -2,7 +2,7 @@ import { SimClock } from "@drover/platform";
 import { describe, expect, it } from "vitest";
 import { FakeFleet } from "../testing/fake-fleet.ts";
 import { PausableClock } from "../testing/pausable-clock.ts";
-import { WaitingRoom } from "./waiting-room.ts";
+import { WAITING_MAX, WaitingRoom } from "./waiting-room.ts";
 
 function createRoom(clock = new SimClock()) {
   const fake = new FakeFleet();
@@ -24,6 +24,14 @@ describe("WaitingRoom", () => {
     for (const name of ["a", "b"]) room.enter(() => looks.push(name), "m");
     await change();
     expect(looks).toEqual(["a", "b"]);
+  });
+
+  it("lets who is in it enter again without losing its place, also when it is full", () => {
+    const { room } = createRoom();
+    const looks = Array.from({ length: WAITING_MAX }, () => () => undefined);
+    expect(looks.every((look) => room.enter(look, "m"))).toBe(true);
+    expect([room.enter(() => undefined, "m"), room.enter(looks[7] as () => void, "m")]).toEqual([false, true]);
+    expect(room.ahead(looks[7] as () => void)).toBe(7);
   });
 
   it("makes of many changes a few looks, and never forgets the last change", async () => {

@@ -45,9 +45,9 @@ export class WaitingRoom {
     return this.#waiting.size;
   }
 
-  /** False when the room is full. */
+  /** False when the room is full. Who is in it keeps its place. */
   enter(lookAgain: () => void, modelKey: string): boolean {
-    if (this.#waiting.size >= WAITING_MAX) return false;
+    if (this.#waiting.size >= WAITING_MAX && !this.#waiting.has(lookAgain)) return false;
     this.#waiting.set(lookAgain, modelKey);
     this.#nextTry ??= this.#awaitNextTry();
     return true;

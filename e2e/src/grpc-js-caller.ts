@@ -11,7 +11,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { type CallOptions, Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type CallOptions, Client, credentials, Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 
 type Unary<I extends DescMessage, O extends DescMessage> = DescMethodUnary<I, O>;
 type Streaming<I extends DescMessage, O extends DescMessage> = DescMethodServerStreaming<I, O>;
@@ -42,7 +42,19 @@ export interface GrpcJsCaller {
     request: MessageInitShape<I>,
     settings?: CallSettings,
   ): Promise<StreamResult<MessageShape<O>>>;
+  /** A stream that is read while it runs. */
+  follow<I extends DescMessage, O extends DescMessage>(
+    method: Streaming<I, O>,
+    request: MessageInitShape<I>,
+  ): FollowedStream<MessageShape<O>>;
   close(): void;
+}
+
+export interface FollowedStream<M> {
+  /** Those that have come so far. */
+  readonly messages: readonly M[];
+  readonly ended: Promise<StatusObject>;
+  cancel(): void;
 }
 
 export function createGrpcJsCaller(address: string): GrpcJsCaller {
@@ -67,6 +79,7 @@ export function createGrpcJsCaller(address: string): GrpcJsCaller {
         );
       }),
     stream: (method, request, settings = {}) => readStream(client, method, request, settings),
+    follow: (method, request) => followStream(client, method, request),
     close: () => client.close(),
   };
 }
@@ -99,6 +112,24 @@ function readStream<I extends DescMessage, O extends DescMessage>(
     });
     call.on("status", (status) => resolve({ messages, atMs, error, trailers: status.metadata }));
   });
+}
+
+function followStream<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: Streaming<I, O>,
+  request: MessageInitShape<I>,
+): FollowedStream<MessageShape<O>> {
+  const call = client.makeServerStreamRequest(
+    pathOf(method),
+    encode(method.input),
+    (bytes: Buffer) => fromBinary(method.output, bytes),
+    create(method.input, request),
+  );
+  const messages: MessageShape<O>[] = [];
+  call.on("data", (message: MessageShape<O>) => messages.push(message));
+  call.on("error", () => undefined);
+  const ended = new Promise<StatusObject>((resolve) => call.on("status", resolve));
+  return { messages, ended, cancel: () => call.cancel() };
 }
 
 function pathOf(method: { readonly parent: { readonly typeName: string }; readonly name: string }): string {

@@ -58,7 +58,8 @@ const statusOf = new Map<string, ReturnType<typeof createClient<typeof AgentServ
 beforeAll(async () => {
   ollama = await startSimOllama([
     ...["--models", [MODEL, ...COLD].join(","), "--slots", "64", "--answer-tokens", "100000"],
-    ...["--load-seconds", String(LOAD_MS / 1_000)],
+    // Room for all, so that each row has its own load and no unload beside it.
+    ...["--load-seconds", String(LOAD_MS / 1_000), "--max-loaded-models", String(1 + COLD.length)],
   ]);
   const start = (name: string, ...flags: string[]) => startDrover("agent", ["--name", name, ...flags]);
   agents = await Promise.all([

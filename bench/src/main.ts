@@ -7,6 +7,7 @@ import { benchConsul } from "./consul/consul-bench.ts";
 import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
 import { benchRelay } from "./relay/relay-bench.ts";
+import { benchTelemetry } from "./telemetry/telemetry-bench.ts";
 
 interface Bench {
   readonly about: string;
@@ -25,12 +26,13 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   pick: { about: "time to choose a node, by size of the fleet", run: benchPick },
   relay: { about: "the router against nginx, a bare relay and a direct call; nodes that die or hang", run: benchRelay },
+  telemetry: { about: "what metrics and traces cost the router", run: benchTelemetry },
 };
 
 const name = process.argv[2] ?? "";
 const bench = BENCHES[name];
 if (bench === undefined) {
-  const names = Object.entries(BENCHES).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}`);
+  const names = Object.entries(BENCHES).map(([key, { about }]) => `  ${key.padEnd(9)} ${about}`);
   process.stderr.write(`usage: npm run bench -- NAME [--json]\n${names.join("\n")}\n`);
   process.exitCode = name === "" || name === "--help" ? 0 : 2;
 } else {

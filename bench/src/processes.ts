@@ -18,13 +18,18 @@ export interface Program {
 
 const READY_TIMEOUT_MS = 60_000;
 
-/**
- * A program of ours: tells `{type: "ready", address}` and ends when this process does. Its log goes to `onLog` line by line, else
- * to standard error.
- */
-export function startProgram(url: URL, args: readonly string[], onLog?: (line: string) => void): Promise<Program> {
-  const log = onLog === undefined ? "inherit" : "pipe";
-  const child = fork(fileURLToPath(url), args, { stdio: ["ignore", "ignore", log, "ipc"] });
+export interface ProgramOptions {
+  /** Takes the log line by line; else it goes to standard error. */
+  readonly onLog?: (line: string) => void;
+  /** Beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A program of ours: tells `{type: "ready", address}` and ends when this process does. */
+export function startProgram(url: URL, args: readonly string[], { onLog, env }: ProgramOptions = {}): Promise<Program> {
+  const log = onLog === undefined ? ("inherit" as const) : ("pipe" as const);
+  const stdio = ["ignore" as const, "ignore" as const, log, "ipc" as const];
+  const child = fork(fileURLToPath(url), args, { stdio, env: { ...process.env, ...env } });
   if (onLog !== undefined && child.stderr !== null) createInterface(child.stderr).on("line", onLog);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail("did not get ready"), READY_TIMEOUT_MS);

@@ -15,7 +15,7 @@ export interface DroverProcess {
   readonly address: string;
   readonly opsAddress: string;
   readonly pid: number;
-  /** What it wrote to standard error so far, at most the last 64 KiB. */
+  /** What it wrote to standard error so far, at most the last 1 MiB. */
   log(): string;
   /** Ends it, by default in order; resolves with its exit code, or with null when a signal ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -23,7 +23,7 @@ export interface DroverProcess {
 }
 
 const START_LIMIT_MS = 15_000;
-const LOG_LENGTH = 64 * 1024;
+const LOG_LENGTH = 1024 * 1024;
 
 /** `flags` may repeat those that are set here. Rejects with what it printed when it does not start. */
 export async function startDrover(

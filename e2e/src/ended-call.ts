@@ -54,9 +54,12 @@ function countMessages(data: Buffer): number {
 
 type ChatInit = Exclude<MessageInitShape<typeof ChatRequestSchema>, ChatRequest>;
 
+/** What `chatBytes` says unless told otherwise; no log may hold it. */
+export const PROMPT = "hello, and tell nobody: xyzzy-4711";
+
 export function chatBytes(request: ChatInit): Uint8Array {
   return toBinary(
     ChatRequestSchema,
-    create(ChatRequestSchema, { messages: [{ role: "user", content: "hello" }], ...request }),
+    create(ChatRequestSchema, { messages: [{ role: "user", content: PROMPT }], ...request }),
   );
 }

@@ -18,6 +18,8 @@ type Streaming<I extends DescMessage, O extends DescMessage> = DescMethodServerS
 
 export interface CallSettings extends CallOptions {
   readonly metadata?: Readonly<Record<string, string>>;
+  /** A stream is cancelled after this long. */
+  readonly leaveAfterMs?: number;
 }
 
 export interface StreamResult<M> {
@@ -99,6 +101,7 @@ function readStream<I extends DescMessage, O extends DescMessage>(
     metadataOf(settings),
     settings,
   );
+  if (settings.leaveAfterMs !== undefined) setTimeout(() => call.cancel(), settings.leaveAfterMs);
   const messages: MessageShape<O>[] = [];
   const atMs: number[] = [];
   let error: ServiceError | undefined;

@@ -15,7 +15,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { framed, rawCall, rawCallOn } from "../../services/router/test/raw-call.ts";
 import { type BreakCall, breakBy } from "../src/agent-front.ts";
-import { chatBytes, type Ended, readEnded } from "../src/ended-call.ts";
+import { chatBytes, type Ended, PROMPT, readEnded } from "../src/ended-call.ts";
 import {
   type Asked,
   type EndingFleet,
@@ -582,7 +582,7 @@ describe("through Connect", () => {
     fleet.setFaults([fault]);
     const transport = createConnectTransport({ baseUrl: `http://${fleet.router.address}`, httpVersion: "1.1" });
     const { chat: streamChat } = createClient(InferenceService, transport);
-    const request = { model: MODEL, messages: [{ role: "user", content: "hello" }] };
+    const request = { model: MODEL, messages: [{ role: "user", content: PROMPT }] };
     const error = await drain(streamChat(request)).then(
       () => expect.unreachable("it ended well"),
       (failure: unknown) => ConnectError.from(failure),
@@ -593,6 +593,30 @@ describe("through Connect", () => {
     // Once as a header and once as a trailer; connect's client puts both together.
     expect(error.metadata.get("drover-call")).toMatch(/^([0-9a-f-]{36}), \1$/);
     expect([...error.metadata.values()]).not.toContain("undefined");
+  });
+});
+
+describe("the logs", () => {
+  afterEach(() => fleet.heal());
+
+  it("hold a line of each call with its status by name, and nothing of what callers said, even where Ollama quotes it", async () => {
+    const call = async () => readEnded(await rawCall(fleet.router.address, "Chat", chat({ model: MODEL })()));
+    for (const code of [400, 500]) {
+      fleet.setFaults([{ kind: "status", status: code, message: `invalid format: ${PROMPT}`, endpoint: "chat" }]);
+      expect((await call()).message).toContain(PROMPT);
+    }
+    fleet.setFaults([{ kind: "stream-error", afterChunks: 1, message: `unexpected: ${PROMPT}`, endpoint: "chat" }]);
+    expect((await call()).status).not.toBe(status.OK);
+    const logs = [fleet.router, ...fleet.nodes.map(({ agent }) => agent)].map(({ log }) => log);
+    for (const log of logs) {
+      const lines = log()
+        .split("\n")
+        .filter((line) => line.includes('"msg":"call"'));
+      expect(lines.length).toBeGreaterThan(20);
+      for (const line of lines) expect(line).toMatch(/"call":"[0-9a-f-]{36}".*"totalMs":\d+,"status":"[A-Z_]+"/);
+      expect(log()).not.toContain(PROMPT);
+      expect(log()).not.toContain("xyzzy");
+    }
   });
 });
 

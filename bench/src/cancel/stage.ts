@@ -113,11 +113,9 @@ class Programs {
   async #start(program: string, name: string, flags: readonly string[], log: CallLog): Promise<Program> {
     const launcher = new URL(`../../../services/${program}/bin/drover-${program}.js`, import.meta.url);
     const ports = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
-    const started = await startProgram(
-      launcher,
-      [...ports, "--state-dir", join(this.#stateDir, name), ...flags],
-      log.write,
-    );
+    const started = await startProgram(launcher, [...ports, "--state-dir", join(this.#stateDir, name), ...flags], {
+      onLog: log.write,
+    });
     this.#programs.push(started);
     return started;
   }

@@ -8,21 +8,9 @@ import { join } from "node:path";
 import { deadlineFigures } from "../faults/deadline.ts";
 import { hungNodeFigures } from "../faults/hung-node.ts";
 import { killedNodeFigures } from "../faults/killed-nodes.ts";
-import { type Figure, median, quantile } from "../figure.ts";
-import { cpuMs, type Program, startNginx, startProgram } from "../processes.ts";
-import { type Load, runLoad } from "./load.ts";
-
-const ROUNDS = 5;
-const PACED = { streams: 600, atOnce: 200, chunks: 50, paceMs: 20 };
-const SHORT = { streams: 4_000, atOnce: 50, chunks: 1, paceMs: 0 };
-
-interface Sample {
-  readonly cpuUsPerStream: number;
-  readonly firstBytesMs: readonly number[];
-  readonly streamsPerSecond: number;
-}
-
-type Samples = Map<string, Sample[]>;
+import { type Figure, median } from "../figure.ts";
+import { type Program, startNginx, startProgram } from "../processes.ts";
+import { cpuOf, measure, PACED, type Samples, SHORT, timeOf } from "./measure.ts";
 
 export async function* benchRelay(): AsyncIterable<Figure> {
   yield* await costFigures();
@@ -55,25 +43,6 @@ async function costFigures(): Promise<readonly Figure[]> {
     for (const program of programs.reverse()) program.stop();
     rmSync(stateDir, { recursive: true, force: true });
   }
-}
-
-async function measure(targets: ReadonlyMap<string, Program>, load: Omit<Load, "address">): Promise<Samples> {
-  const samples: Samples = new Map([...targets.keys()].map((name) => [name, []]));
-  for (let round = -1; round < ROUNDS; round++) {
-    for (const [name, program] of targets) {
-      const before = cpuMs(program.pid);
-      const result = await runLoad({ address: program.address, ...load });
-      if (result.failed > 0) throw new Error(`${result.failed} streams through ${name} failed`);
-      const sample = {
-        cpuUsPerStream: ((cpuMs(program.pid) - before) * 1_000) / load.streams,
-        firstBytesMs: result.firstBytesMs,
-        streamsPerSecond: load.streams / (result.wallMs / 1_000),
-      };
-      // The first round warms up compilers and connections.
-      if (round >= 0) samples.get(name)?.push(sample);
-    }
-  }
-  return samples;
 }
 
 function pacedFigures(samples: Samples): readonly Figure[] {
@@ -134,12 +103,4 @@ function shortFigures(samples: Samples): readonly Figure[] {
 
 function compare(name: string, value: number, baseline: number, ratio: number): Figure {
   return { name, value, unit: "us", baseline, goal: `<= ${ratio} x baseline`, ok: value <= ratio * baseline };
-}
-
-function cpuOf(samples: Samples, name: string): number {
-  return median((samples.get(name) ?? []).map((sample) => sample.cpuUsPerStream));
-}
-
-function timeOf(samples: Samples, name: string, share: number): number {
-  return median((samples.get(name) ?? []).map((sample) => quantile(sample.firstBytesMs, share)));
 }

@@ -86,6 +86,16 @@ describe("the trace of a call", () => {
     expect(measured.map(({ name }) => name)).toEqual(["rpcServerCallDuration"]);
   });
 
+  it("repeats nothing that Ollama says of what the caller said", () => {
+    const bench = benchOf("a");
+    const { caller } = bench.start(traced());
+    bench.transport.last.fails("request_rejected", "It refuses. Ollama: hunter2");
+    expect(caller.message).toContain("hunter2");
+    expect(expectOneTree().status.message).toContain("It refuses.");
+    const said = ended.map(({ attributes, status, events }) => [attributes, status, events]);
+    expect(JSON.stringify(said)).not.toContain("hunter2");
+  });
+
   it("ends with its caller's leaving", () => {
     const bench = benchOf("a");
     const { call } = bench.start(traced());

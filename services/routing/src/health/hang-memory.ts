@@ -60,6 +60,10 @@ export class HangMemory {
     this.#states.set(nodeId, stepSubject(state, { kind: "canary-lost", atMs }, this.#options));
   }
 
+  nodeIds(): Iterable<string> {
+    return this.#states.keys();
+  }
+
   states(): Iterable<SubjectState> {
     return this.#states.values();
   }

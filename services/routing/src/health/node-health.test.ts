@@ -67,6 +67,18 @@ describe("the health of a node", () => {
     expect(isHidden("a")).toBe(true);
   });
 
+  it("takes a node whose calls hung back when its agent has restarted, also when none of them runs any more", () => {
+    const { health, node, fleetOf, isHidden } = build(["a", "b"]);
+    for (let count = 0; count < 2; count++) {
+      const end = health.begin(node("a"), "m");
+      health.shows(node("a"), "hung");
+      end("neutral");
+    }
+    expect([isHidden("a"), health.size]).toEqual([true, 0]);
+    health.follow(fleetOf(["a", "b"], ["m", "n"], "2"));
+    expect(isHidden("a")).toBe(false);
+  });
+
   it("keeps what a model did on a node over a restart of the agent", () => {
     const { health, eject, fleetOf, isHidden } = build(["a", "b"]);
     eject("a", "node-and-model");

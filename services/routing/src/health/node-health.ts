@@ -8,6 +8,7 @@ import { HangMemory } from "./hang-memory.ts";
 import type { HealthGate, HealthNode, Hidden, LifeSign, Verdict } from "./health-gate.ts";
 import { HEALTH_DEFAULTS, type HealthOptions } from "./health-options.ts";
 import { describeState, scoreOf } from "./health-words.ts";
+import { modelOf, type NodeRecord } from "./node-record.ts";
 import { Subject } from "./subject.ts";
 import { HEALTHY, isEjected } from "./subject-state.ts";
 
@@ -36,12 +37,6 @@ export interface HealthReport {
   readonly detail: string;
   /** 0 (ejected) to 1 (no failure lately). */
   readonly score: number;
-}
-
-interface NodeRecord {
-  readonly node: Subject;
-  /** By model key. */
-  readonly models: Map<string, Subject>;
 }
 
 export class NodeHealth implements HealthGate {
@@ -85,10 +80,12 @@ export class NodeHealth implements HealthGate {
   follow(nodes: ReadonlyMap<string, FleetNode>): void {
     const before = this.#fleet;
     this.#fleet = nodes;
+    for (const id of [...this.#records.keys(), ...this.#hangs.nodeIds()]) {
+      const node = nodes.get(id);
+      if (node !== undefined && before.get(id)?.incarnation !== node.incarnation) this.#restarted(id, node.name);
+    }
     for (const [id, record] of this.#records) {
       const node = nodes.get(id);
-      if (node !== undefined && before.get(id)?.incarnation !== node.incarnation)
-        this.#restarted(id, record, node.name);
       if (node === undefined) this.#forget(id, record);
       // While its list is not complete a model that is missing may be there all the same.
       else if (node.isInventoryComplete) this.#forgetModels(record, node.models);
@@ -185,9 +182,10 @@ export class NodeHealth implements HealthGate {
   }
 
   /** A new agent's process: what its node did before counts no more. What a model did there is its Ollama's, and stands. */
-  #restarted(id: string, { node }: NodeRecord, name: string): void {
-    const wasHidden = isEjected(node.state) || this.#hangs.isHidden(id);
-    node.restarted();
+  #restarted(id: string, name: string): void {
+    const node = this.#records.get(id)?.node;
+    const wasHidden = isEjected(node?.state ?? HEALTHY) || this.#hangs.isHidden(id);
+    node?.restarted();
     this.#hangs.alive(id);
     if (!wasHidden) return;
     this.#log.info({ node: name }, "its agent has restarted: taken back, slowly");
@@ -292,12 +290,4 @@ export class NodeHealth implements HealthGate {
       this.#troubled.delete(subject);
     }
   }
-}
-
-function modelOf(record: NodeRecord, modelKey: string, options: HealthOptions): Subject {
-  const known = record.models.get(modelKey);
-  if (known !== undefined) return known;
-  const subject = new Subject(options);
-  record.models.set(modelKey, subject);
-  return subject;
 }

@@ -29,8 +29,8 @@ export async function embedCall(
     const entry = await call.enter({
       capabilities: ["embedding"],
       runnerOptionsJson,
-      bodyBytes: wholeBody.length,
-      promptBytes: wholeBody.length,
+      bodyBytes: Buffer.byteLength(wholeBody),
+      promptBytes: Buffer.byteLength(wholeBody),
     });
     const slot = await entry.slot;
     if (call.scope.signal.aborted) slot.release();

@@ -26,7 +26,10 @@ export function createInferenceService(deps: InferenceDeps): ServiceImpl<typeof 
   };
 }
 
-function generateMethod(request: GenerateRequest, deps: InferenceDeps): StreamMethod<GenerateResponse> {
+export function generateMethod(
+  request: GenerateRequest,
+  deps: Pick<InferenceDeps, "numCtx">,
+): StreamMethod<GenerateResponse> {
   return {
     subject: { method: "Generate", model: request.model },
     plan: () => {
@@ -56,7 +59,7 @@ function chatMethod(request: ChatRequest, deps: InferenceDeps): StreamMethod<Cha
 interface PlanParts {
   readonly path: StreamPlan["path"];
   readonly request: GenerateRequest | ChatRequest;
-  readonly deps: InferenceDeps;
+  readonly deps: Pick<InferenceDeps, "numCtx">;
   readonly capabilities: readonly Capability[];
   readonly write: (choices: BodyChoices) => string;
 }
@@ -65,11 +68,12 @@ interface PlanParts {
 function makePlan({ path, request, deps, capabilities, write }: PlanParts): StreamPlan {
   const options: OllamaOptions = ollamaOptions(request.options, deps.numCtx);
   const wholeBody = write({ options, keepAlive: request.keepAlive });
+  const bodyBytes = Buffer.byteLength(wholeBody);
   return {
     path,
     capabilities,
-    bodyBytes: wholeBody.length,
-    promptBytes: hasImages(request) ? undefined : wholeBody.length,
+    bodyBytes,
+    promptBytes: hasImages(request) ? undefined : bodyBytes,
     runnerOptionsJson: runnerOptionsOf(options, request),
     isUnloadWanted: isZero(request.keepAlive),
     body: (isKeepAliveTold) => (isKeepAliveTold ? wholeBody : write({ options, keepAlive: undefined })),

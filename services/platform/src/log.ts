@@ -2,7 +2,8 @@
  * The log: one structured line per event, JSON for machines, one readable line on a terminal. It owns the format and what must
  * never be written (prompts, answers, secrets); it does not know who logs what.
  */
-import { type DestinationStream, destination, pino } from "pino";
+import { type DestinationStream, pino } from "pino";
+import { ErrorOutput } from "./error-output.ts";
 import { createPrettyDestination } from "./log-pretty.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -35,9 +36,6 @@ export interface LoggerOptions {
 /** Removed wherever they stand at the top of a line: what callers said and what opens doors. */
 const NEVER_LOGGED = ["prompt", "messages", "content", "response", "images", "token", "secret", "authorization"];
 
-/** Lines that wait for a reader of standard error that does not read; beyond it lines are dropped, never the program stopped. */
-const WAITING_BYTES_LIMIT = 1024 * 1024;
-
 export function createLogger(options: LoggerOptions): Logger {
   return pino(
     {
@@ -62,5 +60,5 @@ export const silentLogger: Logger = {
 
 function standardError(): DestinationStream {
   if (process.stderr.isTTY) return createPrettyDestination(process.stderr);
-  return destination({ fd: 2, sync: false, maxLength: WAITING_BYTES_LIMIT });
+  return new ErrorOutput(2);
 }

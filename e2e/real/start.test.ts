@@ -1,4 +1,5 @@
 /** `npm start` beside the real Ollama, with the line for grpcurl as it is printed. */
+import { kill } from "node:process";
 import { expect, it } from "vitest";
 import { startRealOllama } from "../src/real-ollama.ts";
 import { describeWith } from "../src/real-programs.ts";
@@ -52,9 +53,28 @@ describeWith(["consul"], "npm start with a Consul of its own", () => {
     }
   });
 
+  it("takes its Consul along when it is killed, and when Consul is killed it ends with 1", async () => {
+    for (const killed of ["npm start", "consul"]) {
+      const process = runStart(["--consul", "--no-sample"], { env: { OLLAMA_HOST: "127.0.0.1:9" } });
+      try {
+        await process.serves();
+        const programs = process.descendants();
+        const consul = programs.find(({ command }) => command.startsWith("consul agent -dev"));
+        if (consul === undefined) throw new Error("there is no Consul");
+        if (killed === "consul") kill(consul.pid, "SIGKILL");
+        else process.signal("SIGKILL");
+        expect((await process.ended).code).toBe(killed === "consul" ? 1 : null);
+        if (killed === "consul") expect(process.stdout()).toContain("Consul ended unexpectedly");
+        expect(await leftAfter(programs)).toEqual([]);
+      } finally {
+        process.killAll();
+      }
+    }
+  }, 90_000);
+
   it("says where to get it when it is not on PATH", async () => {
     const process = runStart(["--consul"], { env: { OLLAMA_HOST: "127.0.0.1:9", PATH: "/nowhere" } });
-    expect((await process.ended).code).not.toBe(0);
+    expect((await process.ended).code).toBe(2);
     expect((await process.ended).stderr).toContain("Get it at https://developer.hashicorp.com/consul/install");
   });
 });

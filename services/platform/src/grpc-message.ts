@@ -9,21 +9,21 @@ export const MESSAGE_LIMIT = 1024;
 const ELLIPSIS = "…";
 
 /**
- * Well-formed text whose encoded form has at most 1 KiB, cut between characters with `…`. It counts encodeURIComponent's form,
+ * Well-formed text whose encoded form has at most `limit` bytes, by default 1 KiB, cut between characters with `…`. It counts encodeURIComponent's form,
  * the longer of the two that are in use (connect's), which also throws on a lone surrogate.
  */
-export function limitMessage(message: string): string {
+export function limitMessage(message: string, limit: number = MESSAGE_LIMIT): string {
   // No character takes less than one byte, so nothing behind the limit can matter; a long text is not walked.
-  const text = message.slice(0, MESSAGE_LIMIT + 1).toWellFormed();
+  const text = message.slice(0, limit + 1).toWellFormed();
   let used = 0;
   let end = 0;
   let cutAt = 0;
-  const room = MESSAGE_LIMIT - encodeURIComponent(ELLIPSIS).length;
+  const room = limit - encodeURIComponent(ELLIPSIS).length;
   for (const character of text) {
     used += encodeURIComponent(character).length;
     end += character.length;
     if (used <= room) cutAt = end;
-    if (used > MESSAGE_LIMIT) return text.slice(0, cutAt) + ELLIPSIS;
+    if (used > limit) return text.slice(0, cutAt) + ELLIPSIS;
   }
   return text;
 }

@@ -303,6 +303,24 @@ describe("errors before the first message, on the wire", () => {
     expect(answer.trailers).toMatchObject({ "grpc-status": "0", "drover-node": "first", "drover-attempts": "1" });
   });
 
+  it("says in a trailer why a call went where it went, to callers who ask", async () => {
+    const one = await agent({ id: "one", name: "first", models: ["llama3.2:1b"] });
+    const two = await agent({ id: "two", name: "second", models: ["qwen3:8b"] });
+    const router = await startRouter("--nodes", `${one.address},${two.address}`);
+    await vi.waitUntil(async () => (await nodesOf(router)).every((node) => node.load !== undefined));
+    const ask = (model: string, why: string) =>
+      rawCall(router.address, "Chat", framed(chatBytes(model)), { "drover-why": why });
+    const answered = await ask("llama3.2:1b", "1");
+    expect(answered.trailers?.["drover-why"]).toMatch(
+      /^weighted took first \(cost 0.08: .*cold 8.*\); not second: does not have the model$/,
+    );
+    const refused = await ask("nope", "1");
+    expect(refused.isTrailersOnly).toBe(true);
+    expect(refused.headers["drover-why"]).toBe("weighted took no node; not first, second: does not have the model");
+    expect((await ask("llama3.2:1b", "0")).trailers?.["drover-why"]).toBeUndefined();
+    expect((await ask("llama3.2:1b", "yes")).headers["grpc-status"]).toBe("3");
+  });
+
   it("a method that does not exist is UNIMPLEMENTED", async () => {
     const router = await startRouter();
     const answer = await rawCall(router.address, "Sing", framed(chatBytes("x")));

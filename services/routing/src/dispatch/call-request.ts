@@ -15,6 +15,8 @@ export interface CallRequest {
   readonly profile: CallProfile;
   /** Whether the caller is told of progress; the router is in any case. */
   readonly isProgressWanted: boolean;
+  /** Whether the caller is told in a trailer how its nodes were chosen. */
+  readonly isWhyWanted: boolean;
   /** The caller's metadata that agents get too. */
   readonly headers: Metadata;
   readonly body: RequestBody;

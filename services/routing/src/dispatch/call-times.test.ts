@@ -22,6 +22,7 @@ describe("all trailers of a failed call", () => {
       isUnary: false,
       profile: callProfile(),
       isProgressWanted: true,
+      isWhyWanted: false,
       headers: {},
       body: { bytes: new Uint8Array(), release: () => undefined },
       timeoutMs: undefined,

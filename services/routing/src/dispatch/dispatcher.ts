@@ -13,6 +13,7 @@ import { Call } from "./call.ts";
 import { type CallObserver, type CallTrace, unobserved } from "./call-observer.ts";
 import type { CallerStream, CallRequest } from "./call-request.ts";
 import type { CallTimes } from "./call-times.ts";
+import { CallWhy } from "./call-why.ts";
 import { HANG_DEFAULTS, type HangOptions } from "./hang-options.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { RETRY_DEFAULTS, type RetryOptions } from "./retry-options.ts";
@@ -97,7 +98,9 @@ export class Dispatcher {
   /** Never throws: whatever happens is said to `caller`, maybe before this returns. */
   start(request: CallRequest, caller: CallerStream): Call {
     const trace = (this.#parts.observer ?? unobserved).callBegan(request);
-    const call = new Call({ ...this.#parts, trace }, request, caller);
+    const why = request.isWhyWanted ? new CallWhy() : undefined;
+    const picker = why?.watch(this.#parts.picker) ?? this.#parts.picker;
+    const call = new Call({ ...this.#parts, picker, trace }, request, why?.tell(caller) ?? caller);
     this.#calls.set(call, trace);
     this.#parts.budget.deposit();
     this.#parts.secondBudget.deposit();

@@ -3,7 +3,7 @@
  * the metadata. Refuses what no node could serve.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
-import { META, type Metadata, readDurationMs, readOnOff } from "@drover/platform";
+import { META, type Metadata, readDurationMs, readFlag, readOnOff } from "@drover/platform";
 import type { CallRequest, RequestBody } from "./call-request.ts";
 import { forwardedMetadata } from "./forwarded-metadata.ts";
 import { type InferenceRequest, readProfile } from "./read-profile.ts";
@@ -32,6 +32,7 @@ export function readCall(received: ReceivedCall): CallRequest {
     isUnary: method.methodKind === "unary",
     profile: readProfile(message, metadata),
     isProgressWanted: readOnOff(metadata, META.progress) ?? true,
+    isWhyWanted: readFlag(metadata, META.why),
     headers: forwardedMetadata(metadata),
     body,
     timeoutMs: timeoutMs === undefined ? undefined : Math.max(timeoutMs, 0),

@@ -129,6 +129,7 @@ export class DispatchBench {
         isUnary: false,
         profile: this.profile,
         isProgressWanted: true,
+        isWhyWanted: false,
         headers: {},
         body: {
           bytes: frame([1, 2, 3]),

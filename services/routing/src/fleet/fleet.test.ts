@@ -80,6 +80,17 @@ describe("membership", () => {
     expect(fake.fleet.snapshot).toMatchObject({ nodes: [], members: [{ link: { kind: "connecting" } }] });
   });
 
+  it("says in one line how many endpoints are too many", () => {
+    const errors: unknown[] = [];
+    const log = { ...silentLogger, error: (facts: object) => errors.push(facts) } as unknown as typeof silentLogger;
+    const openLink = () => ({ close: () => undefined });
+    const fleet = new Fleet({ clock: new SimClock(), log, openLink, sources: ["static"] });
+    const many = Array.from({ length: 10_500 }, (_, index) => `n${index}:1`);
+    fleet.apply("static", { kind: "reset", members: members(...many) });
+    expect(errors).toEqual([{ source: "static", leftOut: 500, limit: 10_000 }]);
+    fleet.close();
+  });
+
   it("holds at most 10,000 endpoints, and connects to a few at a time", () => {
     const { fleet, clock, links } = createFleet();
     const many = Array.from({ length: 10_001 }, (_, index) => `n${index}:1`);

@@ -63,6 +63,8 @@ export class Fleet {
   /** Undefined while something changed since it was built: heartbeats and idle routers then cost nothing. */
   #snapshot: FleetSnapshot | undefined;
   #graceEnds: Timer | undefined;
+  /** Endpoints of an update that were too many. */
+  #leftOut = 0;
   #isNotifyDue = false;
   #isClosed = false;
 
@@ -132,6 +134,9 @@ export class Fleet {
         this.#remove(update.endpoint, { ...say, reason: update.reason ?? `${name} no longer lists it` });
         break;
     }
+    const facts = { source: name, leftOut: this.#leftOut, limit: MEMBERS_MAX };
+    if (this.#leftOut > 0) this.#log.error(facts, "too many endpoints: these are left out");
+    this.#leftOut = 0;
     if (update.kind !== "part") this.#unreported.delete(name);
     this.#changed();
   }
@@ -170,7 +175,7 @@ export class Fleet {
       return;
     }
     if (this.#entries.size >= MEMBERS_MAX) {
-      this.#log.error({ endpoint, limit: MEMBERS_MAX }, "too many endpoints: this one is left out");
+      this.#leftOut++;
       return;
     }
     const entry: Entry = {

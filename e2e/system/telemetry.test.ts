@@ -33,10 +33,13 @@ describe("a call through router and agent", () => {
     agents = await Promise.all(ollamas.map(start));
     router = await startDrover("router", ["--nodes", agents.map(({ address }) => address).join()], collector.env);
     grpc = createGrpcJsCaller(router.address);
-    await vi.waitUntil(async () => {
-      const { nodes } = await grpc.unary(RouterService.method.listNodes, {});
-      return nodes.filter(({ availability }) => availability === 1).length === 2;
-    });
+    await vi.waitUntil(
+      async () => {
+        const { nodes } = await grpc.unary(RouterService.method.listNodes, {});
+        return nodes.filter(({ availability }) => availability === 1).length === 2;
+      },
+      { timeout: 10_000 },
+    );
   }, 30_000);
   afterEach(() => {
     for (const ollama of ollamas) {

@@ -4,17 +4,26 @@ import type { Attributes } from "@opentelemetry/api";
 import type { DroverError } from "../drover-error.ts";
 import { reasonOf } from "../endings.ts";
 
-/** `DEADLINE_EXCEEDED` of Code.DeadlineExceeded; gRPC alone spells CANCELLED with two L. */
+/** `DEADLINE_EXCEEDED` of Code.DeadlineExceeded. */
 export function statusName(code: Code | undefined): string {
-  if (code === undefined) return "OK";
-  if (code === Code.Canceled) return "CANCELLED";
-  return (Code[code] ?? "Unknown").replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return code === undefined ? "OK" : (STATUS_NAMES.get(code) ?? "UNKNOWN");
+}
+
+/** Made once: every call asks for one. gRPC alone spells CANCELLED with two L. */
+const STATUS_NAMES: ReadonlyMap<Code, string> = new Map(
+  Object.values(Code)
+    .filter((code) => typeof code === "number")
+    .map((code) => [code, code === Code.Canceled ? "CANCELLED" : upperSnakeCase(Code[code])]),
+);
+
+function upperSnakeCase(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
 export function rpcAttributes(path: string, error: DroverError | undefined): Attributes {
   return {
     "rpc.system.name": "grpc",
-    "rpc.method": path.replace(/^\//, ""),
+    "rpc.method": path.startsWith("/") ? path.slice(1) : path,
     "rpc.response.status_code": statusName(error?.ending.code),
     ...(error === undefined ? {} : { "error.type": reasonOf(error.kind) }),
   };

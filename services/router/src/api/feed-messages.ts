@@ -3,7 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { WatchFleetResponseSchema } from "@drover/proto/drover/router/v1/router_pb";
 import type { NodeChange } from "./node-change.ts";
 import { nodeMessage, totalsMessage } from "./node-message.ts";
-import type { ShownNode } from "./shown-node.ts";
+import { byName, type ShownNode } from "./shown-node.ts";
 
 type FeedMessage = MessageInitShape<typeof WatchFleetResponseSchema>;
 
@@ -11,7 +11,7 @@ type FeedMessage = MessageInitShape<typeof WatchFleetResponseSchema>;
 const ENTRIES_MAX = 4_000;
 
 export function* snapshotMessages(shown: Iterable<ShownNode>, nowMs: number): Generator<FeedMessage> {
-  const all = [...shown];
+  const all = [...shown].sort(byName);
   let continues = false;
   do {
     const nodes = takeSome(all).map((each) => nodeMessage(each, nowMs));

@@ -2,10 +2,12 @@ import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
 import { playFleet } from "../../test/played-fleet.ts";
 import { nodeMessage } from "./node-message.ts";
-import { type FleetFacts, showNode, showNodes } from "./shown-node.ts";
+import { byName, type FleetFacts, showNode, showNodes } from "./shown-node.ts";
 
 function toNodeMessages(facts: FleetFacts) {
-  return showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs));
+  return showNodes(facts)
+    .sort(byName)
+    .map((shown) => nodeMessage(shown, facts.nowMs));
 }
 
 function toNodeMessage(nodeId: string, facts: FleetFacts) {

@@ -16,7 +16,7 @@ import { checkFeatures, estimateTokens } from "./model-questions.ts";
 import { nodeMessage } from "./node-message.ts";
 import { ROUTER_METHODS_TO_COME } from "./not-built-yet.ts";
 import { selectNode } from "./select-node.ts";
-import { showNode, showNodes } from "./shown-node.ts";
+import { byName, showNode, showNodes } from "./shown-node.ts";
 
 /** An agent announces a change within 50 ms; a node that takes longer is shown as it is. */
 const ANNOUNCED_WITHIN_MS = 1_000;
@@ -44,7 +44,11 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
     ...ROUTER_METHODS_TO_COME,
     listNodes: () => {
       const facts = fleetFacts(options);
-      return { nodes: showNodes(facts).map((shown) => nodeMessage(shown, facts.nowMs)) };
+      return {
+        nodes: showNodes(facts)
+          .sort(byName)
+          .map((shown) => nodeMessage(shown, facts.nowMs)),
+      };
     },
     watchFleet: (_request, { signal }) => options.feed.watch(signal),
     listModels: () => ({ models: toModelMessages(fleet.snapshot) }),

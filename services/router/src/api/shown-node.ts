@@ -33,12 +33,25 @@ export interface KnownNode {
   readonly totals: NodeTotals;
 }
 
-/** Every node and every endpoint that has never answered, by name; endpoints without a name come last. */
+/** Every node and every endpoint that has never answered, in no order. */
 export function showNodes(facts: FleetFacts): ShownNode[] {
   const claims = membersById(facts.members);
-  const known = facts.snapshot.nodes.flatMap((node) => shownOf(node, claims.get(node.id) ?? [], facts));
-  const strangers = facts.members.filter((member) => identityOf(member.link) === undefined).map(shownStranger);
-  return [...known.sort(byName), ...strangers.sort((a, b) => compareText(a.endpoint, b.endpoint))];
+  const shown: ShownNode[] = [];
+  for (const node of facts.snapshot.nodes) {
+    for (const each of shownOf(node, claims.get(node.id) ?? [], facts)) shown.push(each);
+  }
+  for (const member of facts.members) if (identityOf(member.link) === undefined) shown.push(shownStranger(member));
+  return shown;
+}
+
+/** By name; endpoints without a name come last. */
+export function byName(a: ShownNode, b: ShownNode): number {
+  return (
+    Number(a.known === undefined) - Number(b.known === undefined) ||
+    compareText(a.known?.node.name ?? "", b.known?.node.name ?? "") ||
+    compareText(a.known?.node.id ?? "", b.known?.node.id ?? "") ||
+    compareText(a.endpoint, b.endpoint)
+  );
 }
 
 /** The node with this id; undefined when it has left the fleet. */
@@ -60,7 +73,8 @@ function shownOf(node: NodeView, claiming: readonly FleetMember[], facts: FleetF
   }
   const member = claiming.find(({ endpoint }) => endpoint === node.endpoint);
   if (member === undefined) return [];
-  const sources = [...new Set(claiming.flatMap((each) => each.sources))].sort();
+  const sources =
+    claiming.length === 1 ? member.sources : [...new Set(claiming.flatMap((each) => each.sources))].sort();
   return [{ endpoint: member.endpoint, member, sources, known }];
 }
 
@@ -78,12 +92,4 @@ function membersById(members: readonly FleetMember[]): ReadonlyMap<string, reado
     else claiming.push(member);
   }
   return byId;
-}
-
-function byName(a: ShownNode, b: ShownNode): number {
-  return (
-    compareText(a.known?.node.name ?? "", b.known?.node.name ?? "") ||
-    compareText(a.known?.node.id ?? "", b.known?.node.id ?? "") ||
-    compareText(a.endpoint, b.endpoint)
-  );
 }

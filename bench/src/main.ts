@@ -21,7 +21,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     run: benchCancel,
   },
   consul: {
-    about: "following a real Consul: CPU and stalls by size of the fleet, time to maintenance",
+    about: "following a real Consul: CPU and stalls by size of the fleet, time until a node that leaves gets no calls",
     run: benchConsul,
   },
   pick: { about: "time to choose a node, by size of the fleet", run: benchPick },

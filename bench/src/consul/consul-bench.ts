@@ -1,11 +1,11 @@
 /**
- * What following Consul costs a router, by size of the fleet, and how fast maintenance takes effect. The Consul is real.
+ * What following Consul costs a router, by size of the fleet, and how fast maintenance and a killed agent take effect. The Consul is real.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Figure, quantile } from "../figure.ts";
 import { type ConsulServer, startConsul } from "./consul-server.ts";
-import { measureMaintenance } from "./maintenance.ts";
+import { measureLeaving } from "./leaving.ts";
 import type { WatchFacts } from "./watch-program.ts";
 
 const SMALL = 1_000;
@@ -22,10 +22,15 @@ export async function benchConsul(): Promise<readonly Figure[]> {
   const consul = await startConsul();
   if (consul === undefined) throw new Error("this benchmark needs `consul` on PATH");
   try {
-    const maintenance = await measureMaintenance(consul);
+    const { maintenance, kill } = await measureLeaving(consul);
     const small = await measureSize(consul, 0, SMALL);
     const large = await measureSize(consul, SMALL, LARGE);
-    return [...maintenanceFigures(maintenance), ...sizeFigures(SMALL, small), ...sizeFigures(LARGE, large)];
+    return [
+      ...leavingFigures("maintenance", maintenance, 100),
+      ...leavingFigures("kill -9", kill, 50),
+      ...sizeFigures(SMALL, small),
+      ...sizeFigures(LARGE, large),
+    ];
   } finally {
     consul.stop();
   }
@@ -118,11 +123,11 @@ async function settled(watch: ChildProcess, members: number): Promise<WatchFacts
   throw new Error(`the watch did not see ${members} members`);
 }
 
-function maintenanceFigures(times: readonly number[]): readonly Figure[] {
+function leavingFigures(event: string, times: readonly number[], goalMs: number): readonly Figure[] {
   const max = Math.max(...times);
   return [
-    { name: "maintenance to last pick, p50", value: quantile(times, 0.5), unit: "ms" },
-    { name: "maintenance to last pick, max", value: max, unit: "ms", goal: "<= 100 ms", ok: max <= 100 },
+    { name: `${event} to last pick, p50`, value: quantile(times, 0.5), unit: "ms" },
+    { name: `${event} to last pick, max`, value: max, unit: "ms", goal: `<= ${goalMs} ms`, ok: max <= goalMs },
   ];
 }
 

@@ -132,10 +132,11 @@ describe("a watcher of the fleet", () => {
     const told = follow(bench.watch());
     await bench.clock.advanceAsync(1_000);
     for (let count = 0; count < 5; count++) {
-      bench.health.begin({ id: "one", slots: 1 }, "m")("node");
       bench.clock.advance(1_500);
+      for (const endpoint of ["a:1", "b:1"]) bench.status(endpoint);
+      bench.health.begin({ id: "one", slots: 1 }, "m")("node");
     }
-    await bench.clock.advanceAsync(100);
+    await bench.clock.advanceAsync(20);
     expect(told.slice(1).filter((each) => !each.includes("load"))).toEqual([
       expect.stringMatching(/^a:1: ejected after 5 failures in a row, tried again in \d+ s$/),
     ]);

@@ -150,6 +150,21 @@ describe("the health of a node", () => {
     });
   });
 
+  it("tells those who listen when a node is ejected or hidden, the first one too", async () => {
+    const { clock, health, node, eject } = build(["a", "b"]);
+    let news = 0;
+    health.onChange(() => news++);
+    eject("a");
+    await clock.advanceAsync(0);
+    expect(news).toBe(1);
+    const hanging = build(["a", "b"]);
+    let hidden = 0;
+    hanging.health.onChange(() => hidden++);
+    for (let count = 0; count < 2; count++) hanging.health.shows(node("a"), "hung");
+    await hanging.clock.advanceAsync(0);
+    expect([hanging.health.report("a").isEjected, hidden]).toEqual([true, 1]);
+  });
+
   it("tells those who listen when a hidden node may be visible again", async () => {
     const { clock, health, node, eject } = build(["a", "b"]);
     let news = 0;

@@ -583,11 +583,11 @@ export declare type RankedNode = Message<"drover.router.v1.RankedNode"> & {
   nodeName: string;
 
   /**
-   * Smaller is better; comparable only within one ranking.
+   * Smaller is better; comparable only within one ranking. Always set, so that JSON shows a cost of 0 too.
    *
-   * @generated from field: double cost = 3;
+   * @generated from field: optional double cost = 3;
    */
-  cost: number;
+  cost?: number | undefined;
 
   /**
    * Absent for policies that do not predict.
@@ -736,11 +736,11 @@ export declare type EstimateTokensResponse = Message<"drover.router.v1.EstimateT
 
   /**
    * Whether it was learned from this model on a node that has it loaded. Else it is 4, what English text has in most
-   * tokenizers; code has fewer, and scripts beyond Latin far fewer characters per token.
+   * tokenizers; code has fewer, and scripts beyond Latin far fewer characters per token. Always set.
    *
-   * @generated from field: bool is_learned = 3;
+   * @generated from field: optional bool is_learned = 3;
    */
-  isLearned: boolean;
+  isLearned?: boolean | undefined;
 };
 
 /**

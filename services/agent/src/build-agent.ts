@@ -164,6 +164,10 @@ function register(
 }
 
 function readiness({ condition, client }: AgentParts): ReadinessReport {
+  if (condition.isLeaving) {
+    const detail = "the agent stops: it takes no new calls, and running ones end";
+    return { isReady: false, dependencies: [{ name: "agent", isReady: false, detail }] };
+  }
   const isReady = condition.isOllamaReachable;
   const detail = isReady
     ? `Ollama ${condition.ollamaVersion} answers at ${client.displayUrl}`

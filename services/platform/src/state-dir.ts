@@ -128,7 +128,9 @@ function releaseLock(file: string, mine: string): void {
 function held(dir: string, content: string): ConfigError {
   const pid = parseHolder(content)?.pid;
   const who = pid === undefined ? "another program" : `another program (process ${pid})`;
-  return new ConfigError(`--state-dir ${dir}: in use by ${who}; give this one a directory of its own.`);
+  return new ConfigError(
+    `--state-dir ${dir}: in use by ${who}, most likely one that runs already: stop that one, or give this one its own --listen, --ops-listen and --state-dir.`,
+  );
 }
 
 function tryLink(from: string, to: string): boolean {

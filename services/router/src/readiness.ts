@@ -87,7 +87,9 @@ function listenerDetail({ isListening, isStopping, maintenance }: RouterState): 
 /** What is wrong with a source, if anything is, beside how much is known. */
 function discoveryDetail({ snapshot: { members }, sources, nowMs }: RouterState): string {
   const isConfigured = members.length > 0 || sources.some(({ name }) => name !== "static");
-  const count = isConfigured ? `${members.length} endpoints` : "no nodes are configured: see --nodes";
+  const count = isConfigured
+    ? `${members.length} ${members.length === 1 ? "endpoint" : "endpoints"}`
+    : "no nodes are configured: see --nodes";
   return [count, ...sources.flatMap((source) => sourceDetail(source, nowMs))].join("; ");
 }
 

@@ -12,6 +12,7 @@ describe("the watch over Ollama", () => {
   let watch: OllamaWatch;
   let probes: number;
   let breaks: number;
+  let warnings: string[];
 
   beforeEach(() => {
     clock = new SimClock();
@@ -19,6 +20,7 @@ describe("the watch over Ollama", () => {
     events = [];
     probes = 0;
     breaks = 0;
+    warnings = [];
     condition = new NodeCondition(() => undefined);
     const ask: OllamaAsker["ask"] = async ({ path }) => {
       if (path === "/") probes++;
@@ -30,7 +32,7 @@ describe("the watch over Ollama", () => {
     watch = new OllamaWatch({
       client: { ask, displayUrl: "http://ollama" },
       clock,
-      log: silentLogger,
+      log: { ...silentLogger, warn: (_: unknown, words?: unknown) => void warnings.push(String(words)) },
       condition,
       onReachable: async () => void events.push("reachable"),
       onUnreachable: () => void events.push("unreachable"),
@@ -52,6 +54,19 @@ describe("the watch over Ollama", () => {
     await clock.advanceAsync(2_000);
     expect([condition.isOllamaReachable, events]).toEqual([true, ["reachable"]]);
     await watch.stop();
+  });
+
+  test("says at its start that no Ollama answers, and at its end nothing of one that is only asked no more", async () => {
+    answer = "refused";
+    await watch.start();
+    expect(warnings).toEqual([expect.stringContaining("ollama serve")]);
+    answer = "ok";
+    await clock.advanceAsync(2_000);
+    const stopped = watch.stop();
+    answer = "refused";
+    await clock.advanceAsync(2_000);
+    await stopped;
+    expect(warnings).toHaveLength(1);
   });
 
   test("believes a refused connection at once, and slow answers only the third time", async () => {

@@ -41,6 +41,7 @@ export class OllamaWatch {
   /** Probes once, then goes on. Resolves after the first probe, whatever it said. */
   async start(): Promise<void> {
     await this.probe();
+    if (!this.#deps.condition.isOllamaReachable) this.#sayMissing();
     const { clock, log } = this.#deps;
     const options = { clock, log, name: "probe of Ollama", pauseMs: PROBE_PAUSE_MS, signal: this.#stop.signal };
     this.#ended = repeat(options, () => this.probe());
@@ -77,9 +78,18 @@ export class OllamaWatch {
     if (!this.#deps.condition.isOllamaReachable) await this.#arrived();
   }
 
+  /** Who starts an agent before its Ollama, or with a wrong address, must not have to ask why no call is answered. */
+  #sayMissing(): void {
+    const { client, log } = this.#deps;
+    const words = "no Ollama answers there: start it with `ollama serve`, or name it with --ollama; waiting for it";
+    log.warn({ ollama: client.displayUrl }, words);
+  }
+
   #missed(cause: unknown): void {
     this.#timeouts = cause instanceof OllamaTimeoutError ? this.#timeouts + 1 : TIMEOUTS_BEFORE_UNREACHABLE;
     const { condition, client, log } = this.#deps;
+    // What is asked while it stops fails because it stops.
+    if (this.#stop.signal.aborted) return;
     if (!condition.isOllamaReachable || this.#timeouts < TIMEOUTS_BEFORE_UNREACHABLE) return;
     log.warn({ ollama: client.displayUrl, err: cause }, "Ollama no longer answers");
     condition.setOllama(false, condition.ollamaVersion);

@@ -44,6 +44,11 @@ export class NodeCondition {
     return this.#isLeaving ? STOPPING_REASON : this.#drainReason;
   }
 
+  /** The process ends. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
   get isOllamaReachable(): boolean {
     return this.#isOllamaReachable;
   }

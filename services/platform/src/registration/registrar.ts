@@ -103,7 +103,10 @@ export class Registrar {
       return INTERVAL_MS;
     } catch (error) {
       if (this.#failures++ === 0) {
-        log.warn({ reason: String(error) }, "Consul does not take the registration; trying on, calls are not affected");
+        log.warn(
+          { reason: String(error) },
+          "Consul does not answer, or refuses: not registered there, so who looks there does not find this program; trying on",
+        );
       }
       // Full jitter: a thousand programs must not come back to a restarted Consul in one moment.
       return rng.next() * Math.min(BACKOFF_FIRST_MS * 2 ** this.#failures, BACKOFF_LAST_MS);

@@ -49,6 +49,7 @@ describe("a call's deadline", () => {
     expect(caller.message).toBe(
       'The deadline passed after 980 ms (0 ms of them without a node; 1 attempt, the last on node "a"; no token came).',
     );
+    expect(caller.endings[0]?.error?.facts).toMatchObject({ node: "a", attempt: "1" });
     expect(bench.leftovers).toEqual(NOTHING_LEFT);
   });
 

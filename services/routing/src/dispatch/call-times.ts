@@ -65,5 +65,7 @@ export function deadlineError({ times, model, attempts, node, reason, lastWords 
   // What came after the first token is no word of what went before it.
   const words = times.firstTokenMs === undefined ? lastWords : [];
   const message = [where, ...words, reason?.message ?? ""].filter((part) => part !== "").join(" ");
-  return new DroverError("deadline_exceeded", message, { facts: { ...reason?.facts, model } });
+  return new DroverError("deadline_exceeded", message, {
+    facts: { ...reason?.facts, model, ...(node === undefined ? {} : { node: node.name, attempt: String(attempts) }) },
+  });
 }

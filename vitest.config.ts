@@ -20,6 +20,9 @@ export default defineConfig({
       {
         test: {
           ...processes,
+          // Two at a time: they mostly wait, for processes to start and for time to pass.
+          fileParallelism: true,
+          maxWorkers: 2,
           name: "system",
           include: ["e2e/**/*.test.ts"],
           exclude: ["**/node_modules/**", "e2e/real/**", "e2e/soak/**"],

@@ -499,7 +499,8 @@ describe("a router without nodes", () => {
     expect([tookMs > 3_500, tookMs < 6_500]).toEqual([true, true]);
     expect([error?.code, error?.details]).toEqual([
       status.UNAVAILABLE,
-      expect.stringContaining("is drover-agent running there?"),
+      // The router's own five seconds for a node that is starting may end a moment later than the call's.
+      expect.stringMatching(/is drover-agent running there\?|nodes have not told their models yet/),
     ]);
     const again = performance.now();
     const impatient = { metadata: { "drover-max-wait-ms": "0" } };

@@ -53,6 +53,8 @@ export async function buildAgent(settings: AgentSettings, deps: AgentDeps): Prom
       listener.destroy();
       throw error;
     });
+    // Not before it listens: where it may not, that alone is said.
+    parts.watch.sayIfMissing();
     parts.directory.start();
     parts.loadedModels.start();
     observeQueue(deps.telemetry, parts.queue);

@@ -59,6 +59,7 @@ describe("the watch over Ollama", () => {
   test("says at its start that no Ollama answers, and at its end nothing of one that is only asked no more", async () => {
     answer = "refused";
     await watch.start();
+    watch.sayIfMissing();
     expect(warnings).toEqual([expect.stringContaining("ollama serve")]);
     answer = "ok";
     await clock.advanceAsync(2_000);

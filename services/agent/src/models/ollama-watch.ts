@@ -41,7 +41,6 @@ export class OllamaWatch {
   /** Probes once, then goes on. Resolves after the first probe, whatever it said. */
   async start(): Promise<void> {
     await this.probe();
-    if (!this.#deps.condition.isOllamaReachable) this.#sayMissing();
     const { clock, log } = this.#deps;
     const options = { clock, log, name: "probe of Ollama", pauseMs: PROBE_PAUSE_MS, signal: this.#stop.signal };
     this.#ended = repeat(options, () => this.probe());
@@ -79,8 +78,9 @@ export class OllamaWatch {
   }
 
   /** Who starts an agent before its Ollama, or with a wrong address, must not have to ask why no call is answered. */
-  #sayMissing(): void {
-    const { client, log } = this.#deps;
+  sayIfMissing(): void {
+    const { client, condition, log } = this.#deps;
+    if (condition.isOllamaReachable) return;
     const words = "no Ollama answers there: start it with `ollama serve`, or name it with --ollama; waiting for it";
     log.warn({ ollama: client.displayUrl }, words);
   }

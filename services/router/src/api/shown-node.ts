@@ -48,10 +48,15 @@ export function showNodes(facts: FleetFacts): ShownNode[] {
 export function byName(a: ShownNode, b: ShownNode): number {
   return (
     Number(a.known === undefined) - Number(b.known === undefined) ||
-    compareText(a.known?.node.name ?? "", b.known?.node.name ?? "") ||
+    compareText(nameOf(a), nameOf(b)) ||
     compareText(a.known?.node.id ?? "", b.known?.node.id ?? "") ||
     compareText(a.endpoint, b.endpoint)
   );
+}
+
+/** As its own agent says: two agents with one id are one node, and have each its name. */
+function nameOf({ member, known }: ShownNode): string {
+  return identityOf(member.link)?.name ?? known?.node.name ?? "";
 }
 
 /** The node with this id; undefined when it has left the fleet. */

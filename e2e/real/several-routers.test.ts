@@ -146,7 +146,8 @@ describe("several routers over the same agents", () => {
     expect(performance.now() - killedMs).toBeLessThan(1_000);
     for (const ended of await Promise.all(lost)) expect(ended.error).toBeDefined();
     for (const node of nodes) {
-      expect(chatsAt(node).map(({ end }) => end?.how)).toEqual(Array(SLOTS).fill("client-closed"));
+      const ends = (): unknown[] => chatsAt(node).map(({ end }) => end?.how);
+      await vi.waitFor(() => expect(ends()).toEqual(Array(SLOTS).fill("client-closed")), { timeout: 1_000 });
     }
     const calls = Array.from({ length: 2 * SLOTS }, () => survivor.grpc.stream(chat, story()));
     for (const ended of await Promise.all(calls)) expect(ended.error).toBeUndefined();

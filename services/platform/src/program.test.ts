@@ -66,6 +66,19 @@ describe("runProgram", () => {
     expect(host.exits).toEqual([1]);
   });
 
+  it("does not take the signal that reaches its parent as well for a second one, when the parent's goodbye comes first", async () => {
+    const { host, clock } = await run(async (lifecycle) => {
+      lifecycle.onStop("hangs", () => new Promise(() => undefined));
+      return {};
+    });
+    host.emit("disconnect");
+    host.emit("SIGINT");
+    await clock.advanceAsync(0);
+    expect(host.exits).toEqual([]);
+    host.emit("SIGINT");
+    expect(host.exits).toEqual([1]);
+  });
+
   it("prints one sentence per wrong key, stops what had started, and ends with 2", async () => {
     const stopped: string[] = [];
     const { host } = await run(async (lifecycle) => {

@@ -42,9 +42,12 @@ export async function runProgram(options: ProgramOptions): Promise<void> {
       .then(() => host.exit(lifecycle.exitCode))
       .catch(() => host.exit(1));
   };
+  let hasSignal = false;
+  // Ctrl-C reaches a parent as well, whose goodbye may be here first: only a second signal is impatient.
   const onSignal = (): void => {
-    if (lifecycle.stopSignal.aborted) host.exit(1);
+    if (hasSignal) host.exit(1);
     else end(0);
+    hasSignal = true;
   };
   host.on("SIGINT", onSignal);
   host.on("SIGTERM", onSignal);

@@ -153,12 +153,12 @@ describeWith(["consul"], "a router that finds its agents in a real Consul", (pat
     await undisturbed(async () => {
       await client.kill();
       await sleep(8_000);
-      expect(await available(router)).toEqual(["one", "two"]);
+      await vi.waitFor(async () => expect(await available(router)).toEqual(["one", "two"]), PATIENCE);
       await client.start();
       await knows("one", "two");
       await client.ask("PUT", "/agent/leave");
       await sleep(3_000);
-      expect(await available(router)).toEqual(["one", "two"]);
+      await vi.waitFor(async () => expect(await available(router)).toEqual(["one", "two"]), PATIENCE);
       await client.kill();
       await client.start();
       await knows("one", "two");

@@ -7,6 +7,7 @@ import {
   adminGuard,
   type DroverError,
   type Listener,
+  type ListenerLimits,
   openListener,
   type RelayRoute,
   silentLogger,
@@ -54,6 +55,8 @@ export interface FakeAgentOptions {
   ) => AsyncIterable<MessageInitShape<typeof ChatResponseSchema>>;
   /** Takes the HTTP/2 streams of its choice as they are, for answers that no library would give. */
   readonly relay?: RelayRoute;
+  /** Of its listener, where those of a real agent would end the test. */
+  readonly limits?: Partial<ListenerLimits>;
 }
 
 export interface FakeAgent {
@@ -97,6 +100,7 @@ export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAge
     log: silentLogger,
     clock: systemClock,
     ...(options.relay === undefined ? {} : { relay: options.relay }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     interceptors: [
       adminGuard({
         methods: [AgentService.method.drain, AgentService.method.resume],

@@ -111,7 +111,8 @@ describeWith(["ollama", "model"], "an agent beside a real Ollama with room for o
   }, async () => {
     const { chat } = ollama.models;
     await generate(chat, 2);
-    const busy = [asking(chat, 10), asking(chat, 15)];
+    // More callers than slots: a moment without any of them is no turn, the model is idle and gives way at once.
+    const busy = [10, 15, 10, 15].map((numPredict) => asking(chat, numPredict));
     await vi.waitFor(() => expect(busy[0]?.ended()).toBeGreaterThan(0), 120_000);
     const other = generate(OTHER, 5);
     await vi.waitFor(

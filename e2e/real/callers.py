@@ -58,7 +58,8 @@ def main(address, model):
                 "chat": call({**hello, **short}),
                 "gzip": call({**hello, **short}, compression=grpc.Compression.Gzip),
                 "unknown": call({**hello, "model": "nobody-has-this"}),
-                "late": call({**hello, "options": {"numPredict": 4000}}, timeout=0.4),
+                # A small model on a fast machine says all it has to say within 400 ms.
+                "late": call({**hello, "options": {"numPredict": 4000}}, timeout=0.05),
             }
         )
     )

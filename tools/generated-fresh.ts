@@ -1,5 +1,5 @@
-// Tells whether proto/gen is what buf would generate now. Compares with a temporary folder, so it needs no git and
-// changes nothing in the tree.
+// Tells whether proto/gen and docs/reference are what `npm run generate` would write now. Compares with a temporary folder, so it
+// needs no git and changes nothing in the tree.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -8,12 +8,20 @@ import { ROOT, runTool, type ToolResult } from "./run-tool.ts";
 /** Generates anew and compares. The output names every file that is missing, left over or different. */
 export async function checkGenerated(): Promise<ToolResult> {
   const fresh = mkdtempSync(path.join(tmpdir(), "drover-generated-"));
+  const reference = path.join(fresh, "docs", "reference");
   try {
     const generated = await runTool("buf", ["generate", "--output", fresh]);
     if (!generated.isPassed) return generated;
-    const differences = compareFolders(path.join(ROOT, "proto", "gen"), path.join(fresh, "proto", "gen"));
+    const written = await runTool("node", ["tools/docs/generate.ts", "--output", reference]);
+    if (!written.isPassed) return written;
+    const folders = [path.join("proto", "gen"), path.join("docs", "reference")];
+    const differences = folders.flatMap((folder) =>
+      compareFolders(path.join(ROOT, folder), path.join(fresh, folder)).map((difference) =>
+        path.join(folder, difference),
+      ),
+    );
     if (differences.length === 0) return { isPassed: true, output: "" };
-    return { isPassed: false, output: `${differences.join("\n")}\nRun npm run generate and commit proto/gen.\n` };
+    return { isPassed: false, output: `${differences.join("\n")}\nRun npm run generate and commit what it writes.\n` };
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

@@ -1,6 +1,6 @@
 /**
  * How things end, one row for each: what a gRPC caller at the router gets when a node, its Ollama, the request or the fleet is
- * made to fail. The rows are those of the README's table of endings.
+ * made to fail. The rows are those of the table of endings in docs/operating.md.
  */
 import { connect, constants } from "node:http2";
 import { gzipSync } from "node:zlib";

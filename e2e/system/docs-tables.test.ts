@@ -1,11 +1,11 @@
-/** README's tables say what the programs say: every flag of --help and every way in which a call can end, and no other. */
+/** The tables of the docs say what the programs say: every flag of --help and every way in which a call can end, and no other. */
 import { readFileSync } from "node:fs";
 import { type Blame, type Elsewhere, ENDINGS, type EndingKind, reasonOf } from "@drover/platform";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { runDrover } from "../src/drover-process.ts";
+import { type Program, runDrover } from "../src/drover-process.ts";
 
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const readDocs = (page: string): string => readFileSync(new URL(`../../docs/${page}`, import.meta.url), "utf8");
 
 /** Every program has these; they need no row. */
 const WITHOUT_ROW = new Set(["--help", "--version"]);
@@ -16,21 +16,17 @@ function flagsOfHelp(help: string): string[] {
     .filter((flag) => !WITHOUT_ROW.has(flag));
 }
 
-function flagsOfTables(...headings: string[]): string[] {
-  return headings.flatMap((heading) => {
-    const table = readme.slice(readme.indexOf(`| ${heading} | default |`)).split("\n\n")[0] ?? "";
-    return [...table.matchAll(/^\| `(--[a-z-]+)/gm)].map(([, flag]) => flag ?? "");
-  });
+function flagsOfReference(program: Program): string[] {
+  const [, section = ""] = readDocs("reference/flags.md").split(`## drover-${program}\n`);
+  const [own = ""] = section.split("\n## ");
+  return [...own.matchAll(/^\| `(--[a-z-]+)/gm)].map(([, flag]) => flag ?? "");
 }
 
-describe("README's tables of flags", () => {
-  it.each([
-    ["router", ["both programs", "router"]],
-    ["agent", ["both programs", "agent"]],
-  ] as const)("name each flag of the %s, and no other", async (program, headings) => {
+describe("the reference of flags", () => {
+  it.each(["router", "agent"] as const)("names each flag of the %s, and no other", async (program) => {
     const { stdout, code } = await runDrover(program, ["--help"]);
     expect(code).toBe(0);
-    expect(flagsOfTables(...headings).sort()).toEqual(flagsOfHelp(stdout).sort());
+    expect(flagsOfReference(program).sort()).toEqual(flagsOfHelp(stdout).sort());
   });
 });
 
@@ -47,9 +43,10 @@ const BLAME: Readonly<Record<Blame, string>> = {
   "node-and-model": "the model there",
 };
 
-describe("README's table of endings", () => {
+describe("the table of endings", () => {
   it("has status, reason, retry and blame of every kind, and no other", () => {
-    const table = readme.slice(readme.indexOf("| what happened | status | reason |")).split("\n\n")[0] ?? "";
+    const page = readDocs("operating.md");
+    const table = page.slice(page.indexOf("| what happened | status | reason |")).split("\n\n")[0] ?? "";
     const rows = table
       .split("\n")
       .slice(2)

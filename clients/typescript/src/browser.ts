@@ -1,0 +1,57 @@
+/**
+ * @drover/client in browsers, Bun and Deno: the same names as in Node, over fetch. Nothing that is reachable from here may import
+ * a module of Node.
+ */
+import { createClient, type DroverClient, type DroverClientOptions } from "./client/drover-client.ts";
+import { openWebTransport } from "./connect/web-transport.ts";
+
+export type { CallFacts, Durations } from "./client/answer-result.ts";
+export type { CallOptions } from "./client/call-options.ts";
+export type { ChatChunk, ChatInput, ChatMessage, ChatResult, ParsedOf } from "./client/chat.ts";
+export type { DroverClient, DroverClientOptions } from "./client/drover-client.ts";
+export type { EmbedInput, EmbedResult } from "./client/embed.ts";
+export type {
+  EstimateTokensInput,
+  ExcludedNode,
+  FleetCallOptions,
+  FleetCalls,
+  FleetModel,
+  ModelCopy,
+  NodeSelection,
+  RankedNode,
+  SelectNodeInput,
+  TokenEstimate,
+} from "./client/fleet/fleet-calls.ts";
+export type { FleetChange } from "./client/fleet/fleet-change.ts";
+export type {
+  Availability,
+  FleetNode,
+  FleetNodeLoad,
+  FleetNodeTotals,
+  FleetRunner,
+  NodeModel,
+} from "./client/fleet/fleet-node.ts";
+export type { GenerateChunk, GenerateInput, GenerateResult } from "./client/generate.ts";
+export type { HealthStatus } from "./client/health.ts";
+export type { ImageInput } from "./client/images.ts";
+export type { ModelInput, ModelOptions, ThinkInput } from "./client/model-options.ts";
+export type { Progress } from "./client/progress.ts";
+export {
+  type JsonSchema,
+  jsonSchema,
+  type Schema,
+  type SchemaValue,
+  type StandardSchema,
+  type TypedJsonSchema,
+} from "./client/schema.ts";
+export type { AnswerChunk, Logprob, TokenStream } from "./client/token-stream.ts";
+export type { Tool, ToolCall, ToolCallInput, ToolCallOf } from "./client/tools.ts";
+export type { ConnectOptions, TlsOptions } from "./connect/connect-options.ts";
+export { DroverError } from "./errors/drover-error.ts";
+export type { ClientReason, DroverReason, KnownReason, ServerReason } from "./errors/reasons.ts";
+export type { GrpcStatus } from "./errors/status.ts";
+
+/** A client of the router at `address`. Nothing is connected before the first call. Throws a DroverError for wrong options. */
+export function createDroverClient(options: DroverClientOptions = {}): DroverClient {
+  return createClient({ openTransport: openWebTransport }, options);
+}

@@ -1,0 +1,77 @@
+/**
+ * The names of everything that can go wrong, as the type of `DroverError.reason`. It knows no messages and no statuses.
+ */
+
+/** What a router or an agent says in google.rpc.ErrorInfo.reason. A test holds this list equal to Drover's table of endings. */
+export type ServerReason =
+  // The request.
+  | "MALFORMED_REQUEST"
+  | "REQUEST_REJECTED"
+  | "REQUEST_TOO_LARGE"
+  | "ENCODING_UNSUPPORTED"
+  | "NOT_IMPLEMENTED"
+  | "PERMISSION_DENIED"
+  | "CONTEXT_EXCEEDED"
+  | "CAPABILITY_MISSING"
+  // The fleet.
+  | "MODEL_NOT_FOUND"
+  | "NODE_NOT_FOUND"
+  | "NODE_NAME_AMBIGUOUS"
+  | "FLEET_NOT_READY"
+  | "NO_NODE_AVAILABLE"
+  | "ROUTER_STOPPING"
+  // The node.
+  | "NODE_LACKS_MODEL"
+  | "NODE_DRAINING"
+  | "WAIT_EXCEEDED"
+  | "QUEUE_FULL"
+  | "OVERLOADED"
+  | "NODE_UNREACHABLE"
+  | "STREAM_REFUSED"
+  | "NODE_PROTOCOL_ERROR"
+  // The node's Ollama.
+  | "OLLAMA_UNREACHABLE"
+  | "OLLAMA_BUSY"
+  | "OLLAMA_DENIED"
+  | "OLLAMA_FAILED"
+  | "LOAD_FAILED"
+  | "OUT_OF_MEMORY"
+  | "RUNNER_CRASHED"
+  | "POISON"
+  | "NO_OUTPUT"
+  | "FIRST_TOKEN_TIMEOUT"
+  // After the first token.
+  | "STREAM_BROKEN"
+  | "STREAM_STALLED"
+  | "OUTPUT_INCOMPLETE"
+  | "TOKEN_REPEAT"
+  // The caller, and Drover itself.
+  | "DEADLINE_EXCEEDED"
+  | "CANCELLED"
+  | "CALLER_STALLED"
+  | "INTERNAL";
+
+/** What this client says itself; nothing of it comes over the wire. */
+export type ClientReason =
+  /** An argument or an option is wrong. Nothing was sent. */
+  | "INVALID_ARGUMENT_LOCAL"
+  /** The client was closed. */
+  | "CLIENT_CLOSED"
+  /** No connection could be made, so the call never ran. In a browser: no answer began, and whether it ran is not known. */
+  | "ROUTER_UNREACHABLE"
+  /** The connection broke under the call; it may have run. */
+  | "CONNECTION_LOST"
+  /** An answer that the contracts rule out, such as a stream that ended well without its last message. */
+  | "PROTOCOL_ERROR"
+  /** A status without a reason of Drover's: from a proxy in between, or from something that is not Drover. */
+  | "UNSPECIFIED"
+  /** The answer is not what the given schema asks for, or not JSON. The text is in `partialText`. */
+  | "OUTPUT_INVALID"
+  /** The answer is longer than `text()` and `result()` collect. */
+  | "ANSWER_TOO_LONG";
+
+/** A reason that this version knows. */
+export type KnownReason = ServerReason | ClientReason;
+
+/** Every reason: those that are known, as literals, and whatever a newer router may say. */
+export type DroverReason = KnownReason | (string & Record<never, never>);

@@ -15,6 +15,7 @@ describe("the flags of npm start", () => {
         ollamaUrls: [],
         listen: { host: "127.0.0.1", port: 50051 },
         isConsul: false,
+        corsOrigins: [],
         isSampleOff: false,
         isVerbose: false,
       },

@@ -7,6 +7,7 @@ import {
   listOption,
   ollamaHostUrl,
   option,
+  origin,
   switchOption,
   textSchema,
 } from "@drover/platform";
@@ -43,6 +44,13 @@ export const startConfig = defineConfig({
       default: "127.0.0.1:50051",
       group: "Network",
       help: "Where callers reach the router, on this machine; port 0 takes any free one.",
+    }),
+    corsOrigins: listOption({
+      flag: "cors-origin",
+      value: "ORIGIN",
+      schema: origin(),
+      group: "Network",
+      help: "The origin of web pages, as http://127.0.0.1:8080, whose scripts may call the router; * allows all.",
     }),
     isSampleOff: switchOption({ flag: "no-sample", group: "Output", help: "Sends no sample prompt." }),
     isVerbose: switchOption({

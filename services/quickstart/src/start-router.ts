@@ -1,7 +1,8 @@
 /** Starts the router on the nodes' endpoints and says what it makes of them. */
 import { join } from "node:path";
-import { ConfigError, formatHostPort, type HostPort, sleep } from "@drover/platform";
+import { ConfigError, formatHostPort, sleep } from "@drover/platform";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
+import type { StartConfig } from "./config.ts";
 import { openClient } from "./open-client.ts";
 import { chooseSampleModel, isSettled, type SampleModel } from "./sample-model.ts";
 import { StartError } from "./start-error.ts";
@@ -9,7 +10,7 @@ import type { NodeSurroundings } from "./start-node.ts";
 
 /** Resolves with the router's `host:port`. Rejects with a ConfigError when its flags are wrong, as with a port that is taken. */
 export async function startRouter(
-  listen: HostPort,
+  { listen, corsOrigins }: StartConfig,
   endpoints: readonly string[],
   { programs, home, consulUrl }: NodeSurroundings,
 ): Promise<string> {
@@ -19,6 +20,7 @@ export async function startRouter(
     flags: [
       ...["--listen", formatHostPort(listen), "--ops-listen", "127.0.0.1:0"],
       ...[...fleet, "--state-dir", join(home, "router")],
+      ...corsOrigins.flatMap((origin) => ["--cors-origin", origin]),
     ],
   });
   const start = await router.started;

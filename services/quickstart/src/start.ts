@@ -54,7 +54,7 @@ export async function start(config: StartConfig, surroundings: StartSurroundings
   const { starting, count } = await startFleet(plans, fleet);
   if (alive.size === 0) throw new StartError("no node could be started");
   const endpoints = starting.filter(({ plan }) => alive.has(plan.name)).map(({ endpoint }) => endpoint);
-  const address = await startRouter(config.listen, endpoints, nodes);
+  const address = await startRouter(config, endpoints, nodes);
   routerIsOpen.resolve();
   if (consulUrl !== undefined) print(`\nConsul  ${consulUrl}/ui`);
   print(`\nRouter  ${address}\nNodes   ${starting.map(({ plan }) => describeNode(plan)).join("\n        ")}\n`);

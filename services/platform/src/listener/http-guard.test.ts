@@ -52,20 +52,31 @@ describe("CORS", () => {
   const page = { host: "localhost", origin: "https://app.example" };
   const preflight = { ...page, "access-control-request-method": "POST" };
 
-  it("is off by default: no header for a page, no answer to its preflight", () => {
+  it("is off by default: no header for a page, and its preflight is refused with the flag's name", () => {
     expect(ask({}, page)).toEqual({ kind: "pass", headers: {} });
-    expect(ask({}, preflight, { method: "OPTIONS" })).toMatchObject({ kind: "answer", status: 403, headers: {} });
+    const answer = ask({}, preflight, { method: "OPTIONS" });
+    expect(answer).toMatchObject({ kind: "answer", status: 403, headers: {} });
+    expect(answer).toMatchObject({ text: 'Pages of "https://app.example" may not call; --cors-origin adds them.\n' });
   });
 
-  it("answers a named page, and lets it read what Drover says", () => {
+  it("answers a named page, and lets it read what Drover says, unary trailers included", () => {
     const corsOrigins = ["https://App.example"];
     const answer = ask({ corsOrigins }, preflight, { method: "OPTIONS" });
     expect(answer).toMatchObject({ kind: "answer", status: 204 });
-    expect(answer.headers).toMatchObject({ "access-control-allow-origin": "https://app.example", vary: "Origin" });
-    expect(answer.headers["access-control-allow-headers"]).toContain("drover-session");
-    expect(ask({ corsOrigins }, page).headers["access-control-expose-headers"]).toContain("drover-call");
+    expect(answer.headers).toMatchObject({ "access-control-allow-origin": "https://app.example" });
+    expect(answer.headers["access-control-max-age"]).toBe("7200");
+    const exposed = ask({ corsOrigins }, page).headers["access-control-expose-headers"]?.split(", ") ?? [];
+    expect(exposed).toEqual(expect.arrayContaining(["drover-call", "trailer-drover-node", "grpc-retry-pushback-ms"]));
     expect(ask({ corsOrigins }, { ...page, origin: "https://other.example" })).toEqual({ kind: "pass", headers: {} });
     expect(ask({ corsOrigins }, { ...page, origin: "null" })).toEqual({ kind: "pass", headers: {} });
+  });
+
+  it("lets a named page send whatever headers it asks for, authorization and its own included", () => {
+    const asked = { ...preflight, "access-control-request-headers": "authorization,content-type,x-request-origin" };
+    const corsOrigins = ["https://app.example"];
+    const { headers } = ask({ corsOrigins }, asked, { method: "OPTIONS" });
+    expect(headers["access-control-allow-headers"]).toBe("authorization,content-type,x-request-origin");
+    expect(ask({ corsOrigins: ["https://other.example"] }, asked, { method: "OPTIONS" }).headers).toEqual({});
   });
 
   it("lets every page in with *, but no foreign Host", () => {

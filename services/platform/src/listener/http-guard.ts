@@ -36,20 +36,10 @@ export type GuardResult =
 /** Browsers may keep a preflight's answer for two hours (Chromium's own limit). */
 const PREFLIGHT_SECONDS = "7200";
 
-const ALLOWED_HEADERS = [...cors.allowedHeaders, META.authorization, META.node, META.labels, META.session, META.class]
-  .concat(
-    META.tenant,
-    META.maxWaitMs,
-    META.progress,
-    META.resume,
-    META.why,
-    META.traceparent,
-    META.tracestate,
-    META.baggage,
-  )
-  .join(", ");
-const EXPOSED_HEADERS = [...cors.exposedHeaders, META.call, META.node, META.attempts, META.queueMs, META.loadMs]
-  .concat(META.ttftMs, META.resumed, META.why, META.retryPushbackMs)
+/** What Drover says beside the message. Connect sends the trailers of unary calls as headers with `Trailer-` before their names. */
+const TOLD = [META.call, META.node, META.attempts, META.queueMs, META.loadMs, META.ttftMs, META.resumed, META.why];
+const EXPOSED_HEADERS = [...cors.exposedHeaders, META.retryPushbackMs, ...TOLD]
+  .concat(TOLD.map((name) => `trailer-${name}`))
   .join(", ");
 
 export function createHttpGuard(options: HttpGuardOptions): (request: GuardedRequest) => GuardResult {
@@ -66,27 +56,41 @@ export function createHttpGuard(options: HttpGuardOptions): (request: GuardedReq
         text: `Host "${host.slice(0, 100)}" is not served here; --allow-host adds it.\n`,
       };
     }
-    const headers = corsHeaders(request, origins);
+    const { origin = "" } = request.headers;
+    const isNamedPage = origin !== "" && (origins.has("*") || origins.has(origin.toLowerCase()));
     const isPreflight = request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined;
-    return isPreflight
-      ? { kind: "answer", status: headers === NO_CORS ? 403 : 204, headers, text: "" }
-      : { kind: "pass", headers };
+    if (!isPreflight) return { kind: "pass", headers: isNamedPage ? answerHeaders(origin) : {} };
+    return isNamedPage
+      ? { kind: "answer", status: 204, headers: preflightHeaders(origin, request.headers), text: "" }
+      : { kind: "answer", status: 403, headers: {}, text: refusal(origin) };
   };
 }
 
-const NO_CORS: Record<string, string> = {};
+function answerHeaders(origin: string): Record<string, string> {
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers": EXPOSED_HEADERS,
+    vary: "Origin",
+  };
+}
 
-function corsHeaders(request: GuardedRequest, origins: ReadonlySet<string>): Record<string, string> {
-  const origin = request.headers.origin;
-  if (origin === undefined || !(origins.has("*") || origins.has(origin.toLowerCase()))) return NO_CORS;
+/**
+ * Which headers a named page sends is its own affair, as it is every other caller's: metadata of the caller reaches the node. So
+ * the answer is what was asked for; `*` would leave out `authorization` (Fetch standard, CORS-preflight fetch).
+ */
+function preflightHeaders(origin: string, asked: IncomingHttpHeaders): Record<string, string> {
   return {
     "access-control-allow-origin": origin,
     "access-control-allow-methods": cors.allowedMethods.join(", "),
-    "access-control-allow-headers": ALLOWED_HEADERS,
-    "access-control-expose-headers": EXPOSED_HEADERS,
+    "access-control-allow-headers": asked["access-control-request-headers"] ?? "",
     "access-control-max-age": PREFLIGHT_SECONDS,
-    vary: "Origin",
+    vary: "Origin, Access-Control-Request-Headers",
   };
+}
+
+/** Browsers show it to nobody but the developer who looks into their network panel. */
+function refusal(origin: string): string {
+  return `Pages of "${origin.slice(0, 100)}" may not call; --cors-origin adds them.\n`;
 }
 
 function isHostAllowed(hostHeader: string, isLoopbackListener: boolean, allowHosts: ReadonlySet<string>): boolean {

@@ -8,8 +8,8 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { RelayHandler } from "@drover/platform";
 import { ChatRequestSchema, ChatResponseSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type FakeAgent, startFakeAgent } from "../../services/router/test/fake-agent.ts";
 import { framed } from "../../services/router/test/raw-call.ts";
+import { type FakeAgent, startFakeAgent } from "../../services/routing/src/testing/fake-agent.ts";
 
 const MODEL = "llama3.2:1b";
 const CALLS = 100_000;

@@ -1,10 +1,10 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
 import { decodeGrpcMessage, encodeGrpcMessage, type RelayHandler, sleep, systemClock } from "@drover/platform";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type FakeAgent, startFakeAgent } from "../../services/router/test/fake-agent.ts";
 import { answerRandomly, randomExchange, SEED_KEY } from "../../services/router/test/random-exchange.ts";
 import { framed, rawCallOn } from "../../services/router/test/raw-call.ts";
 import { type RunningRouter, startRouter } from "../../services/router/test/running-router.ts";
+import { type FakeAgent, startFakeAgent } from "../../services/routing/src/testing/fake-agent.ts";
 import { afterProgress } from "../../services/routing/src/transport/frame-scanner.ts";
 
 const MODEL = "llama3.2:1b";

@@ -29,7 +29,13 @@ import { NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@drover/proto/grpc/health/v1/health_pb";
 import { ServerReflection } from "@drover/proto/grpc/reflection/v1/reflection_pb";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { endless, type FakeAgent, type FakeAgentOptions, failsWith, startFakeAgent } from "../test/fake-agent.ts";
+import {
+  endless,
+  type FakeAgent,
+  type FakeAgentOptions,
+  failsWith,
+  startFakeAgent,
+} from "../../routing/src/testing/fake-agent.ts";
 import { framed, rawCall } from "../test/raw-call.ts";
 import { buildRouter, type Router } from "./build-router.ts";
 import { routerConfig } from "./config.ts";

@@ -19,7 +19,6 @@ import {
   parseHostPort,
   REQUEST_BODIES_BYTES,
   type Rng,
-  randomId,
   readAdminToken,
   reflectionRoutes,
   type Telemetry,
@@ -27,33 +26,14 @@ import {
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
 import { Health } from "@drover/proto/grpc/health/v1/health_pb";
-import {
-  createHttp2Transport,
-  createPicker,
-  createPolicy,
-  Dispatcher,
-  Fleet,
-  type FleetSnapshot,
-  LeaseLedger,
-  type MembershipSource,
-  NodeHealth,
-  openAttachLink,
-  type Picker,
-} from "@drover/routing";
-import { createAgentAdmin } from "./api/agent-admin.ts";
-import { fleetFacts } from "./api/fleet-facts.ts";
-import { FleetFeed } from "./api/fleet-feed.ts";
-import { createInferenceService } from "./api/inference-service.ts";
-import { CHANGING_METHODS, createRouterService } from "./api/router-service.ts";
+import { CHANGING_METHODS, createFleetRoutes, openRouting, type Routing } from "@drover/routing";
 import type { RouterConfig } from "./config.ts";
-import { createSources } from "./discovery.ts";
+import { discoveryOptions } from "./discovery.ts";
 import { healthOptions, retryOptions } from "./failure-flags.ts";
-import { followSource } from "./follow-source.ts";
 import { createCallTelemetry } from "./observe/call-telemetry.ts";
 import { countEjections, observeFleet } from "./observe/fleet-telemetry.ts";
 import { observeMembership } from "./observe/membership-telemetry.ts";
-import { NodeTally } from "./observe/node-tally.ts";
-import { createTellRefused, type TellRefused } from "./observe/refused-call.ts";
+import { createTellRefused } from "./observe/refused-call.ts";
 import { Readiness } from "./readiness.ts";
 import { registerRouter } from "./registration.ts";
 import { createRelay } from "./relay/relay.ts";
@@ -83,44 +63,33 @@ export interface Router {
 /** Resolves when the router listens. Rejects with a ConfigError where a port is taken or an address is not allowed. */
 export async function buildRouter(config: RouterConfig, surroundings: RouterSurroundings): Promise<Router> {
   const { clock, log, lifecycle, telemetry } = surroundings;
-  const token = readAdminToken(config.adminTokenFile);
+  const adminToken = readAdminToken(config.adminTokenFile);
   const id = holdStateDir(config, surroundings);
-  const requestBodies = new ByteBudget(REQUEST_BODIES_BYTES);
-  const path = buildDataPath(config, surroundings, requestBodies);
-  const { fleet, dispatcher, relay, sources, tellRefused } = path;
+  const routing = startRouting(config, surroundings);
+  const { fleet, dispatcher, sources } = routing;
   const health = new HealthRegistry();
-  const facts = () => ({
-    isStopping: lifecycle.stopSignal.aborted,
-    snapshot: fleet.snapshot,
-    sources: sources.map((source) => ({ name: source.name, status: source.status() })),
-    nowMs: clock.nowMs(),
-  });
-  const readiness = new Readiness(facts, health, HEALTH_NAMES);
+  const readiness = new Readiness(() => routerFacts(routing, lifecycle), health, HEALTH_NAMES);
   const shared = { isInsecureAllowed: config.isInsecure, allowHosts: config.allowHosts, log, clock };
   const report = () => readiness.report();
   const metrics = telemetry.answerMetrics;
   const ops = await openOpsListener({ ...shared, listen: config.opsListen, readiness: report, health, metrics });
   lifecycle.onStop("operators' listener", () => ops.close());
-  const feed = new FleetFeed({
-    ...{ clock, fleet, health: path.health },
-    facts: () => fleetFacts({ ...path, clock }),
-    stopSignal: lifecycle.stopSignal,
-  });
-  const agents = createAgentAdmin({ clock, token });
+  const bodies = new ByteBudget(REQUEST_BODIES_BYTES);
+  telemetry.observe("requestBodies", (tell) => tell(bodies.held, {}));
+  const served = { bodies, maxWaitMs: config.maxWaitMs, tellRefused: createTellRefused(log, telemetry) };
+  const fleetRoutes = createFleetRoutes(routing, { ...served, adminToken, stopSignal: lifecycle.stopSignal });
   const listener = await openListener({
     ...shared,
     listen: config.listen,
     corsOrigins: config.corsOrigins,
-    relay,
-    requestBodies,
+    relay: createRelay({ ...served, clock, dispatcher }),
+    requestBodies: bodies,
     interceptors: [
       createRpcInterceptor({ telemetry, clock, except: [InferenceService.typeName] }),
-      adminGuard({ methods: CHANGING_METHODS, ...(token === undefined ? {} : { token }) }),
+      adminGuard({ methods: CHANGING_METHODS, ...(adminToken === undefined ? {} : { token: adminToken }) }),
     ],
     routes: (router) => {
-      const inference = { dispatcher, bodies: requestBodies, maxWaitMs: config.maxWaitMs, tellRefused };
-      router.service(InferenceService, createInferenceService(inference));
-      router.service(RouterService, createRouterService({ ...path, clock, agents, feed }));
+      fleetRoutes(router);
       health.routes(router);
       reflectionRoutes(SERVICES)(router);
     },
@@ -144,54 +113,31 @@ function holdStateDir(config: RouterConfig, { lifecycle, log, env }: RouterSurro
   return stateDir.nodeId;
 }
 
-interface DataPath {
-  readonly tellRefused: TellRefused;
-  readonly fleet: Fleet;
-  readonly ledger: LeaseLedger;
-  readonly health: NodeHealth;
-  readonly tally: NodeTally;
-  readonly picker: Picker;
-  readonly dispatcher: Dispatcher;
-  readonly relay: ReturnType<typeof createRelay>;
-  readonly sources: readonly MembershipSource[];
+/** From discovery to the connections to agents, and what metrics show of it. Nothing of it listens. */
+function startRouting(config: RouterConfig, surroundings: RouterSurroundings): Routing {
+  const { clock, rng, log, env, lifecycle, telemetry } = surroundings;
+  const routing = openRouting({
+    ...{ clock, rng, log, name: config.name, version: VERSION, policy: config.policy },
+    discovery: discoveryOptions(config, env),
+    health: { ...healthOptions(config), ...countEjections(telemetry) },
+    retry: retryOptions(config),
+    observer: createCallTelemetry({ telemetry, clock }),
+    stopSignal: lifecycle.stopSignal,
+  });
+  lifecycle.onStop("fleet and connections to agents", () => routing.close());
+  const snapshot = (): Routing["fleet"]["snapshot"] => routing.fleet.snapshot;
+  observeFleet({ ...routing, telemetry, snapshot });
+  observeMembership({ telemetry, clock, sources: routing.sources, snapshot });
+  return routing;
 }
 
-/** From discovery to the relay. Nothing of it listens. */
-function buildDataPath(config: RouterConfig, surroundings: RouterSurroundings, bodies: ByteBudget): DataPath {
-  const { clock, rng, log, lifecycle, telemetry } = surroundings;
-  const isAttached = (endpoint: string): boolean => fleet.isAttached(endpoint);
-  const sources = createSources(config, { ...surroundings, isAttached });
-  const link = { clock, rng, routerName: config.name, incarnation: randomId(), version: VERSION };
-  const fleet = new Fleet({
-    clock,
-    log,
-    openLink: (endpoint, report) => openAttachLink(link, endpoint, report),
-    sources: sources.map((source) => source.name),
-  });
-  lifecycle.onStop("fleet", () => fleet.close());
-  const transport = createHttp2Transport(clock);
-  lifecycle.onStop("connections to agents", () => transport.destroy());
-  const ledger = new LeaseLedger();
-  const health = new NodeHealth({ clock, log, ...healthOptions(config), ...countEjections(telemetry) });
-  const tally = new NodeTally();
-  fleet.onChange(() => {
-    const { byId } = fleet.snapshot;
-    health.follow(byId);
-    tally.retain(byId);
-  });
-  const picker = createPicker(createPolicy(config.policy), ledger, health);
-  const retry = retryOptions(config);
-  const observer = tally.around(createCallTelemetry({ telemetry, clock }));
-  const dispatcher = new Dispatcher({ clock, rng, log, fleet, picker, transport, health, retry, observer });
-  const snapshot = (): FleetSnapshot => fleet.snapshot;
-  observeFleet({ telemetry, snapshot, dispatcher, health });
-  observeMembership({ telemetry, clock, sources, snapshot });
-  telemetry.observe("requestBodies", (tell) => tell(bodies.held, {}));
-  lifecycle.onStop("dispatcher", () => dispatcher.close());
-  for (const source of sources) void followSource(source, { fleet, log, signal: lifecycle.stopSignal });
-  const tellRefused = createTellRefused(log, telemetry);
-  const relay = createRelay({ clock, dispatcher, bodies, tellRefused, maxWaitMs: config.maxWaitMs });
-  return { fleet, ledger, health, tally, picker, dispatcher, relay, sources, tellRefused };
+function routerFacts({ fleet, sources, clock }: Routing, { stopSignal }: Lifecycle) {
+  return {
+    isStopping: stopSignal.aborted,
+    snapshot: fleet.snapshot,
+    sources: sources.map((source) => ({ name: source.name, status: source.status() })),
+    nowMs: clock.nowMs(),
+  };
 }
 
 /** Calls that wait are told at once; those that run get their time, and what is left then is cut off. */
@@ -199,7 +145,7 @@ function stopListenerWith(
   limitMs: number,
   { lifecycle, log }: RouterSurroundings,
   listener: Listener,
-  dispatcher: Dispatcher,
+  dispatcher: Routing["dispatcher"],
 ): void {
   lifecycle.onStop("connections of callers", () => listener.destroy());
   const drain = (): Promise<void> => {

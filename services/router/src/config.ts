@@ -16,12 +16,9 @@ import {
   origin,
   text,
 } from "@drover/platform";
-import { POLICY_NAMES } from "@drover/routing";
+import { AGENT_PORT, POLICY_NAMES } from "@drover/routing";
 import { failureFlags, failureProblems } from "./failure-flags.ts";
 import { VERSION } from "./version.ts";
-
-/** Where agents listen unless they are told otherwise. */
-export const AGENT_PORT = 50_052;
 
 const common = commonOptions({ listen: "127.0.0.1:50051", opsListen: "127.0.0.1:50059", program: "router" });
 

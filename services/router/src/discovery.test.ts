@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError, Lifecycle, loadConfig, SimClock, seededRng, silentLogger } from "@drover/platform";
+import { ConfigError, loadConfig, SimClock, seededRng, silentLogger } from "@drover/platform";
+import { openSources } from "@drover/routing";
 import { afterAll, describe, expect, it } from "vitest";
 import { routerConfig } from "./config.ts";
-import { createSources } from "./discovery.ts";
+import { discoveryOptions } from "./discovery.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "drover-discovery-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -12,11 +13,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 async function namesOf(argv: string[], env: Record<string, string> = {}): Promise<readonly string[]> {
   const loaded = loadConfig(routerConfig, { argv, env });
   if (loaded.kind !== "ok") throw new Error(JSON.stringify(loaded));
-  const clock = new SimClock();
-  const lifecycle = new Lifecycle(clock, silentLogger);
-  const rest = { clock, rng: seededRng(1), log: silentLogger, lifecycle, isAttached: () => false };
-  const sources = createSources(loaded.config, { ...rest, env });
-  await lifecycle.stop();
+  const surroundings = { clock: new SimClock(), rng: seededRng(1), log: silentLogger, isAttached: () => false };
+  const { sources, close } = openSources(discoveryOptions(loaded.config, env), surroundings);
+  await close();
   return sources.map((source) => source.name);
 }
 

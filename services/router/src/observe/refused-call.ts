@@ -1,36 +1,22 @@
 /**
- * A call that ended before dispatch took it (too large, no message, no room): its one line in the log, its place in the metrics, and
- * its span below the caller's own.
+ * What a call that ended before dispatch took it leaves behind: its one line in the log, its place in the metrics, and its span below
+ * the caller's own.
  */
 import {
   CallSpan,
-  DroverError,
   type Logger,
   loggedMessage,
-  type MetadataSource,
   reasonOf,
   rpcAttributes,
   statusName,
   type Telemetry,
-  toConnectError,
 } from "@drover/platform";
-
-export interface RefusedCall {
-  readonly id: string;
-  /** `/package.Service/Method`. */
-  readonly path: string;
-  readonly metadata: MetadataSource;
-  readonly error: unknown;
-  /** Since its headers came. */
-  readonly tookMs: number;
-}
-
-/** Returns the error as the caller shall see it. */
-export type TellRefused = (refused: RefusedCall) => DroverError;
+import { refusalError, type TellRefused } from "@drover/routing";
 
 export function createTellRefused(log: Logger, telemetry: Telemetry): TellRefused {
-  return ({ id, path, metadata, error: cause, tookMs }) => {
-    const error = cause instanceof DroverError ? cause : unexpected(cause, id, log);
+  return (refused) => {
+    const { id, path, metadata, tookMs } = refused;
+    const error = refusalError(refused, log);
     const rpc = rpcAttributes(path, error);
     telemetry.record("rpcServerCallDuration", tookMs / 1_000, rpc);
     CallSpan.begin(telemetry.tracer, path.slice(1), metadata, { "drover.call": id, ...rpc })?.end(error);
@@ -42,8 +28,4 @@ export function createTellRefused(log: Logger, telemetry: Telemetry): TellRefuse
     else log.info(line, "call refused");
     return error;
   };
-}
-
-function unexpected(error: unknown, callId: string, log: Logger): DroverError {
-  return new DroverError("internal", toConnectError(error, { callId, log }).rawMessage, { cause: error });
 }

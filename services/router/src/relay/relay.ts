@@ -15,8 +15,15 @@ import {
   readDeadlineMs,
 } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
-import { type Call, type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
-import type { RefusedCall, TellRefused } from "../observe/refused-call.ts";
+import {
+  type Call,
+  type Dispatcher,
+  type InferenceRequest,
+  type RefusedCall,
+  type RequestBody,
+  readCall,
+  type TellRefused,
+} from "@drover/routing";
 import { Http2Caller } from "./http2-caller.ts";
 import { readRequest } from "./read-request.ts";
 

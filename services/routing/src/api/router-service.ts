@@ -6,7 +6,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { DroverError } from "@drover/platform";
 import { type Node, RouterService } from "@drover/proto/drover/router/v1/router_pb";
-import type { Picker } from "@drover/routing";
+import type { Picker } from "../balancing/picker.ts";
 import type { AgentAdmin } from "./agent-admin.ts";
 import { findNode } from "./find-node.ts";
 import { type FleetKnowledge, fleetFacts } from "./fleet-facts.ts";

@@ -1,5 +1,6 @@
-import type { Availability, FleetSnapshot, ModelView, NodeView } from "@drover/routing";
 import { describe, expect, it } from "vitest";
+import type { Availability, ModelView, NodeView } from "../fleet/node-view.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import { toModelMessages } from "./model-messages.ts";
 
 const MODEL: ModelView = { name: "m:1", digest: "d", sizeBytes: 5, capabilities: new Set(), contextLength: 0 };

@@ -4,7 +4,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Clock, DroverError, type EndingKind } from "@drover/platform";
 import type { SelectNodeRequest, SelectNodeResponseSchema } from "@drover/proto/drover/router/v1/router_pb";
-import { type CallProfile, type Fleet, identityOf, type Picker, profileOf, type Ranking } from "@drover/routing";
+import type { CallProfile } from "../balancing/call-profile.ts";
+import type { Picker, Ranking } from "../balancing/picker.ts";
+import { profileOf } from "../dispatch/read-profile.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { identityOf } from "../fleet/link-state.ts";
 import { strangerDetail } from "./node-message.ts";
 
 export interface SelectionParts {

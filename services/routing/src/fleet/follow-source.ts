@@ -2,7 +2,8 @@
  * Lets the fleet follow what one discovery source says, for as long as the router runs.
  */
 import type { Logger } from "@drover/platform";
-import type { Fleet, MembershipSource } from "@drover/routing";
+import type { MembershipSource } from "../discovery/membership.ts";
+import type { Fleet } from "./fleet.ts";
 
 export interface FollowOptions {
   readonly fleet: Fleet;

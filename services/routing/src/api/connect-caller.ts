@@ -4,7 +4,8 @@
  */
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { DroverError, type Metadata, ReadAheadBuffer } from "@drover/platform";
-import { type CallEnding, type CallerStream, messagesOf } from "@drover/routing";
+import type { CallEnding, CallerStream } from "../dispatch/call-request.ts";
+import { messagesOf } from "../transport/frame-scanner.ts";
 
 /** What waits for a caller that reads slowly; then the node is told to pause. */
 const READ_AHEAD_BYTES = 256 * 1024;

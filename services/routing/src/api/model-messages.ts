@@ -4,7 +4,9 @@
 import { create } from "@bufbuild/protobuf";
 import { displayModelName, parseModelName } from "@drover/platform";
 import { type Model, ModelSchema } from "@drover/proto/drover/router/v1/router_pb";
-import { type Availability, type FleetSnapshot, largestContext, type ModelView, type NodeView } from "@drover/routing";
+import type { Availability, ModelView, NodeView } from "../fleet/node-view.ts";
+import { largestContext } from "../fleet/runner-view.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import { compareText } from "./compare-text.ts";
 
 /** Nodes whose agent answers; what the others have is not known to be still there. */

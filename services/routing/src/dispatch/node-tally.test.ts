@@ -1,6 +1,9 @@
 import { DroverError } from "@drover/platform";
-import type { CallObserver, CallReport, CallRequest, NodeView } from "@drover/routing";
 import { describe, expect, it } from "vitest";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { CallObserver } from "./call-observer.ts";
+import type { CallRequest } from "./call-request.ts";
+import type { CallReport } from "./dispatcher.ts";
 import { NodeTally } from "./node-tally.ts";
 
 const request = {} as CallRequest;

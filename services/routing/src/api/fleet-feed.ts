@@ -5,7 +5,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Clock, DroverError, type Timer } from "@drover/platform";
 import type { WatchFleetResponseSchema } from "@drover/proto/drover/router/v1/router_pb";
-import type { Fleet, FleetSnapshot, MembershipEvent, NodeHealth } from "@drover/routing";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { MembershipEvent } from "../fleet/membership-event.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
+import type { NodeHealth } from "../health/node-health.ts";
 import { feedMessage, snapshotMessages } from "./feed-messages.ts";
 import { FleetWatcher } from "./fleet-watcher.ts";
 import { changeOf, goneChange, type NodeChange } from "./node-change.ts";

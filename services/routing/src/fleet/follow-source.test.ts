@@ -1,6 +1,7 @@
 import { type Logger, SimClock, silentLogger } from "@drover/platform";
-import { Fleet, type MembershipSource } from "@drover/routing";
 import { describe, expect, it } from "vitest";
+import type { MembershipSource } from "../discovery/membership.ts";
+import { Fleet } from "./fleet.ts";
 import { followSource } from "./follow-source.ts";
 
 type Update = ReturnType<MembershipSource["watch"]> extends AsyncIterable<infer U> ? U : never;

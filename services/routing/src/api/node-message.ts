@@ -10,8 +10,9 @@ import {
   NodeSchema,
   type NodeTotalsSchema,
 } from "@drover/proto/drover/router/v1/router_pb";
-import type { Availability, FleetMember } from "@drover/routing";
-import type { NodeTotals } from "../observe/node-tally.ts";
+import type { NodeTotals } from "../dispatch/node-tally.ts";
+import type { Availability } from "../fleet/node-view.ts";
+import type { FleetMember } from "../fleet/snapshot.ts";
 import type { KnownNode, ShownNode } from "./shown-node.ts";
 
 export function nodeMessage(shown: ShownNode, nowMs: number): Node {

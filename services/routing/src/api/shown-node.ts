@@ -2,8 +2,12 @@
  * A node as operators are shown it, before it is a message: who speaks for it, which sources name it, what this router itself
  * knows of it. Compared from look to look, so that only what changed becomes a message.
  */
-import { type FleetMember, type FleetSnapshot, type HealthReport, identityOf, type NodeView } from "@drover/routing";
-import type { NodeTotals } from "../observe/node-tally.ts";
+
+import type { NodeTotals } from "../dispatch/node-tally.ts";
+import { identityOf } from "../fleet/link-state.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { FleetMember, FleetSnapshot } from "../fleet/snapshot.ts";
+import type { HealthReport } from "../health/node-health.ts";
 import { compareText } from "./compare-text.ts";
 
 export interface FleetFacts {

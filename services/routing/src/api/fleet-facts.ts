@@ -2,8 +2,10 @@
  * What this router knows of its fleet now, gathered for those who show it.
  */
 import type { Clock } from "@drover/platform";
-import type { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
-import type { NodeTally } from "../observe/node-tally.ts";
+import type { LeaseLedger } from "../balancing/lease-ledger.ts";
+import type { NodeTally } from "../dispatch/node-tally.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { NodeHealth } from "../health/node-health.ts";
 import type { FleetFacts } from "./shown-node.ts";
 
 export interface FleetKnowledge {

@@ -11,9 +11,12 @@ import {
   type GenerateResponseSchema,
   InferenceService,
 } from "@drover/proto/drover/inference/v1/inference_pb";
-import { type CallRequest, type Dispatcher, type InferenceRequest, type RequestBody, readCall } from "@drover/routing";
-import type { TellRefused } from "../observe/refused-call.ts";
+import type { CallRequest, RequestBody } from "../dispatch/call-request.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import { readCall } from "../dispatch/read-call.ts";
+import type { InferenceRequest } from "../dispatch/read-profile.ts";
 import { ConnectCaller } from "./connect-caller.ts";
+import type { TellRefused } from "./refused-call.ts";
 
 export interface InferenceServiceOptions {
   readonly dispatcher: Dispatcher;

@@ -2,7 +2,9 @@
  * The one node that an operator means by an id or a name.
  */
 import { DroverError, listed } from "@drover/platform";
-import { type FleetSnapshot, isAddressedBy, type NodeView } from "@drover/routing";
+import { isAddressedBy } from "../balancing/eligibility.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
 
 /** Throws a DroverError that says what to use instead. */
 export function findNode(snapshot: FleetSnapshot, idOrName: string): NodeView {

@@ -1,6 +1,6 @@
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
-import { playFleet } from "../../test/played-fleet.ts";
+import { playFleet } from "../testing/played-fleet.ts";
 import { nodeMessage } from "./node-message.ts";
 import { byName, type FleetFacts, showNode, showNodes } from "./shown-node.ts";
 

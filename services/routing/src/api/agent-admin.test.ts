@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:net";
 import { DroverError, SimClock, systemClock } from "@drover/platform";
-import type { NodeView } from "@drover/routing";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { startFakeAgent } from "../../test/fake-agent.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import { startFakeAgent } from "../testing/fake-agent.ts";
 import { createAgentAdmin } from "./agent-admin.ts";
 
 const ends: (() => unknown)[] = [];

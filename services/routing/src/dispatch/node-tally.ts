@@ -3,7 +3,7 @@
  * says in its trailers; nothing is read of the answers.
  */
 import { DroverError, META, type Metadata, readSequence } from "@drover/platform";
-import type { AttemptResult, AttemptTrace, CallObserver } from "@drover/routing";
+import type { AttemptResult, AttemptTrace, CallObserver } from "./call-observer.ts";
 
 export interface NodeTotals {
   readonly attempts: number;

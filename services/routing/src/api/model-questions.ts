@@ -9,7 +9,9 @@ import type {
   EstimateTokensResponseSchema,
   Model,
 } from "@drover/proto/drover/router/v1/router_pb";
-import { type CallProfile, type FleetSnapshot, profileOf } from "@drover/routing";
+import type { CallProfile } from "../balancing/call-profile.ts";
+import { profileOf } from "../dispatch/read-profile.ts";
+import type { FleetSnapshot } from "../fleet/snapshot.ts";
 import { toModelMessage } from "./model-messages.ts";
 import { rankingFor, type SelectionParts } from "./select-node.ts";
 

@@ -6,7 +6,8 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type Clock, DroverError, droverErrorFromConnect, type EndingKind, META } from "@drover/platform";
 import { AgentService } from "@drover/proto/drover/agent/v1/agent_pb";
-import { type NodeView, openAgentConnection } from "@drover/routing";
+import type { NodeView } from "../fleet/node-view.ts";
+import { openAgentConnection } from "../transport/agent-connection.ts";
 
 /** An agent answers these at once, without asking its Ollama. */
 const TIMEOUT_MS = 5_000;

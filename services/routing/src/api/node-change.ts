@@ -3,7 +3,9 @@
  * is sent without the rest. Pure.
  */
 import { listed } from "@drover/platform";
-import type { FleetMember, LastKnown, NodeView } from "@drover/routing";
+import type { LastKnown } from "../fleet/link-state.ts";
+import type { NodeView } from "../fleet/node-view.ts";
+import type { FleetMember } from "../fleet/snapshot.ts";
 import { isShownEjected, strangerDetail } from "./node-message.ts";
 import type { KnownNode, ShownNode } from "./shown-node.ts";
 

@@ -4,9 +4,11 @@
 import { create } from "@bufbuild/protobuf";
 import { SimClock, silentLogger } from "@drover/platform";
 import { StatusSchema, WelcomeSchema } from "@drover/proto/drover/agent/v1/agent_pb";
-import { Fleet, LeaseLedger, NodeHealth } from "@drover/routing";
-import { fleetFacts } from "../src/api/fleet-facts.ts";
-import { NodeTally } from "../src/observe/node-tally.ts";
+import { fleetFacts } from "../api/fleet-facts.ts";
+import { LeaseLedger } from "../balancing/lease-ledger.ts";
+import { NodeTally } from "../dispatch/node-tally.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { NodeHealth } from "../health/node-health.ts";
 
 type Report = Parameters<ConstructorParameters<typeof Fleet>[0]["openLink"]>[1];
 

@@ -5,8 +5,8 @@ import { RunnerState } from "@drover/proto/drover/fleet/v1/fleet_pb";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/router_pb";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { type FakeAgent, type FakeAgentOptions, startFakeAgent } from "../../test/fake-agent.ts";
-import { startRouter } from "../../test/running-router.ts";
+import { type FakeAgent, type FakeAgentOptions, startFakeAgent } from "../../routing/src/testing/fake-agent.ts";
+import { startRouter } from "../test/running-router.ts";
 
 const MODEL = "llama3.2:1b";
 

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { DroverError } from "@drover/platform";
 import type { WatchFleetResponseSchema } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
-import { playFleet } from "../../test/played-fleet.ts";
+import { playFleet } from "../testing/played-fleet.ts";
 import { FleetFeed, WATCHERS_MAX } from "./fleet-feed.ts";
 import { PENDING_MAX } from "./fleet-watcher.ts";
 

@@ -126,6 +126,8 @@ export { META_VALUE_BYTES } from "./registration/service-definition.ts";
 export {
   ACCEPTED_ENCODINGS,
   announcedBytes,
+  COMPRESSED_FLAG,
+  checkFlags,
   type Encoding,
   encodingUnnamed,
   encodingUnsupported,

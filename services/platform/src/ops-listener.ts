@@ -3,9 +3,10 @@
  * and grpc.health.v1 for who asks in gRPC (Consul does). It reports; it decides nothing.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Health } from "@drover/proto/grpc/health/v1/health_pb";
 import type { Clock } from "./clock.ts";
 import type { HealthRegistry } from "./health-service.ts";
-import { answerPlainly, answerUnknownPath, type NodeHandler } from "./listener/connect-handler.ts";
+import { answerPlainly, answerUnknownPath, type NodeHandler } from "./listener/http-answers.ts";
 import { openListener } from "./listener/listener.ts";
 import type { Logger } from "./log.ts";
 
@@ -64,10 +65,11 @@ type NodeRequest = Parameters<NodeHandler>[0];
 type NodeResponse = Parameters<NodeHandler>[1];
 
 function pages({ readiness, metrics }: OpsListenerOptions): NodeHandler {
+  const answerUnknownMethod = answerUnknownPath([Health.typeName]);
   return (request, response) => {
     const path = request.url?.split("?", 1)[0];
     if (isGrpc(request)) {
-      answerUnknownPath(request, response);
+      answerUnknownMethod(request, response);
     } else if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");
       answerPlainly(response, 405, "Only GET and HEAD here.\n");

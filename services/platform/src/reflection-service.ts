@@ -5,6 +5,7 @@
 import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "@drover/proto/google/rpc/error_details_pb";
+import { file_google_rpc_status } from "@drover/proto/google/rpc/status_pb";
 import {
   ServerReflection,
   type ServerReflectionRequest,
@@ -20,8 +21,8 @@ type Answer = NonNullable<Reply["messageResponse"]>;
 export function reflectionRoutes(services: readonly DescService[]): (router: ConnectRouter) => void {
   const index = createReflectionIndex(
     [...services, ServerReflection, ServerReflectionV1Alpha],
-    // grpcurl asks for these to show the details of an error instead of their bytes.
-    [file_google_rpc_error_details],
+    // Callers ask for these to show the details of an error instead of their bytes: grpcurl, and who has no code of its own.
+    [file_google_rpc_error_details, file_google_rpc_status],
   );
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>): AsyncGenerator<Reply> {
     for await (const request of requests) {

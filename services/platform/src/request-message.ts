@@ -30,6 +30,25 @@ export function parseEncoding(name: string | undefined): Encoding | undefined {
   return name === "gzip" ? "gzip" : undefined;
 }
 
+/** Bit 0 of a prefix's flags says that its message is compressed, in all three protocols. */
+export const COMPRESSED_FLAG = 1;
+
+/**
+ * Throws on flags that no message has. Told before the length: what was sent without a prefix, such as bare JSON, would else be
+ * refused for a length that its text happens to spell.
+ */
+export function checkFlags(prefix: Uint8Array, knownFlags: number): void {
+  if (((prefix[0] ?? 0) & ~knownFlags) === 0) return;
+  const looks =
+    prefix[0] === OPENING_BRACE ? " It looks like bare JSON, which unary methods take as application/json." : "";
+  throw new DroverError(
+    "malformed_request",
+    `The request does not begin with the 5 bytes that stand before each message: flags (0), then its length, big endian.${looks}`,
+  );
+}
+
+const OPENING_BRACE = 0x7b;
+
 /** The length that a prefix announces. */
 export function announcedBytes(prefix: Uint8Array): number {
   return new DataView(prefix.buffer, prefix.byteOffset).getUint32(1);

@@ -2,8 +2,7 @@
  * Serves connect's handlers on Node requests of HTTP/1.1 and HTTP/2: gRPC, gRPC-Web and Connect. Differs from connect-node's
  * adapter in what it must not do: print to standard error, compress answers, send errors without Trailers-Only, or throw.
  */
-import type { ServerResponse } from "node:http";
-import http2, { type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
+import http2, { type ServerHttp2Stream } from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
@@ -17,23 +16,26 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import type { ByteBudget } from "../byte-budget.ts";
 import type { Clock } from "../clock.ts";
 import { deadlineKeyOf, formatGrpcTimeout, readDeadlineMs } from "../deadline.ts";
-import { DroverError } from "../drover-error.ts";
-import { toGrpcTrailers } from "../grpc-status.ts";
 import type { Logger } from "../log.ts";
 import { META } from "../metadata.ts";
 import { ACCEPTED_ENCODINGS } from "../request-message.ts";
 import { randomId } from "../rng.ts";
 import { createErrorInterceptor } from "./error-interceptor.ts";
 import { isGrpc, writeGrpc } from "./grpc-answer.ts";
+import {
+  answerPlainly,
+  answerRefusal,
+  answerUnknownPath,
+  type NodeHandler,
+  type NodeResponse,
+  type NodeServerRequest,
+} from "./http-answers.ts";
 import { readPeer, setAbandon, setCallId, setPeer, setRefusal } from "./peer.ts";
+import { withReason } from "./reasoned-answer.ts";
 import { readBody } from "./request-body.ts";
+import { refuseForm } from "./request-form.ts";
 
-type NodeServerRequest = Parameters<typeof universalRequestFromNodeRequest>[0];
 type NodeServerResponse = Parameters<typeof universalResponseToNodeResponse>[1];
-
-type NodeResponse = ServerResponse | Http2ServerResponse;
-
-export type NodeHandler = (request: NodeServerRequest, response: NodeResponse) => void;
 
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
@@ -61,10 +63,12 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   });
   options.routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const services = new Set(router.handlers.map(({ service }) => service.typeName));
+  const otherPaths = options.otherPaths ?? answerUnknownPath([...services].sort());
   return (request, response) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
-    if (handler === undefined) return (options.otherPaths ?? answerUnknownPath)(request, response);
+    if (handler === undefined) return otherPaths(request, response);
     serve(handler, request, response, options).catch((error: unknown) => {
       // The caller left, or the connection broke: connect has told the handler.
       options.log.debug({ path, err: ConnectError.from(error).message }, "a call's answer could not be written");
@@ -82,6 +86,13 @@ async function serve(
   const { methodKind } = handler.method;
   const hasOneMessage = methodKind === "unary" || methodKind === "server_streaming";
   if ("stream" in response) closeWhenAnswered(response.stream, options.clock, hasOneMessage ? 0 : HALF_CLOSE_MS);
+  const form = {
+    method: request.method ?? "",
+    httpVersion: request.httpVersion,
+    contentType: request.headers["content-type"] ?? "",
+  };
+  const refusal = refuseForm(handler, form);
+  if (refusal !== undefined) return answerRefusal(request, response, refusal);
   const callId = randomId();
   const values = setCallId(createContextValues(), callId);
   // What a caller does not read uses up what it may have.
@@ -96,12 +107,12 @@ async function serve(
   response.once("close", body.release);
   const answer = await handler({ ...universal, body: body.messages });
   if (body.acceptEncodingHeader !== undefined) answer.header?.set(body.acceptEncodingHeader, ACCEPTED_ENCODINGS);
-  await answerWith(response, answer);
+  await answerWith(response, answer, callId);
 }
 
-async function answerWith(response: NodeResponse, answer: UniversalServerResponse): Promise<void> {
+async function answerWith(response: NodeResponse, answer: UniversalServerResponse, callId: string): Promise<void> {
   if ("stream" in response && isGrpc(answer)) await writeGrpc(answer, response);
-  else await universalResponseToNodeResponse(answer, response as NodeServerResponse);
+  else await universalResponseToNodeResponse(await withReason(answer, callId), response as NodeServerResponse);
 }
 
 /** How long the caller of a stream of messages may take to end its side after our answer. */
@@ -163,26 +174,4 @@ function checkDeadline(header: Headers, values: ContextValues): void {
     header.delete(key);
     setRefusal(values, error);
   }
-}
-
-/** Nothing here, in the words of the caller's protocol. */
-export function answerUnknownPath(request: NodeServerRequest, response: NodeResponse): void {
-  const contentType = request.headers["content-type"] ?? "";
-  if (!contentType.startsWith("application/grpc")) {
-    answerPlainly(response, 404, "Nothing here. This port speaks gRPC, gRPC-Web and Connect.\n");
-    return;
-  }
-  const method = (request.url ?? "").split("?", 1)[0]?.slice(0, 200);
-  const error = new DroverError("not_implemented", `This Drover has no method ${method}.`);
-  const type = contentType.startsWith("application/grpc-web") ? contentType : "application/grpc";
-  const fields = { "content-type": type, ...toGrpcTrailers(error) };
-  if (!("stream" in response)) response.writeHead(200, fields).end();
-  else if (!response.stream.destroyed) response.stream.respond({ ":status": 200, ...fields }, { endStream: true });
-}
-
-/** A short text and the end; the request's body is not read. */
-export function answerPlainly(response: NodeResponse, status: number, text: string): void {
-  response.statusCode = status;
-  response.setHeader("content-type", "text/plain; charset=utf-8");
-  response.end(text);
 }

@@ -9,6 +9,7 @@ import type { EndingKind } from "../endings.ts";
 /** By the start of connect's message; pinned by the tests of the listener, because another version may word it otherwise. */
 const BY_TEXT: readonly (readonly [string, EndingKind])[] = [
   ["parse binary: ", "malformed_request"],
+  ["cannot decode ", "malformed_request"],
   ["protocol error: ", "malformed_request"],
   ["premature end of stream", "malformed_request"],
   ["decompression failed", "malformed_request"],

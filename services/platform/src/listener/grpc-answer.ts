@@ -5,11 +5,10 @@
 import type { Http2ServerResponse, OutgoingHttpHeaders } from "node:http2";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { DroverError } from "../drover-error.ts";
 import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import { META } from "../metadata.ts";
-import { kindOfRefusal } from "./connect-refusals.ts";
+import { reasonOfConnect, replay } from "./reasoned-answer.ts";
 
 /** gRPC proper; gRPC-Web carries its trailers in the body. */
 export function isGrpc(answer: UniversalServerResponse): boolean {
@@ -45,23 +44,6 @@ export async function writeGrpc(answer: UniversalServerResponse, response: Http2
 /** Connect's own errors carry no ErrorInfo. */
 function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
   if (trailer?.has(META.grpcStatusDetails) === true) return {};
-  const message = decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? "");
-  const kind = kindOfRefusal(code, message);
-  return kind === undefined ? {} : toGrpcTrailers(new DroverError(kind, message));
-}
-
-/** `body` with the result that was read already in front. Keeps throw and return, by which connect learns of a broken connection. */
-function replay<T>(first: IteratorResult<T>, body: AsyncIterator<T>): AsyncIterable<T> {
-  let pending: IteratorResult<T> | undefined = first;
-  const iterator: AsyncIterator<T> = {
-    next: () => {
-      if (pending === undefined) return body.next();
-      const result = pending;
-      pending = undefined;
-      return Promise.resolve(result);
-    },
-    throw: (error) => body.throw?.(error) ?? Promise.reject(error),
-    return: (value) => body.return?.(value) ?? Promise.resolve({ done: true, value }),
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
+  const known = reasonOfConnect(code, decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? ""));
+  return known === undefined ? {} : toGrpcTrailers(known);
 }

@@ -12,7 +12,7 @@ import http2, {
 } from "node:http2";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../log.ts";
-import type { NodeHandler } from "./connect-handler.ts";
+import type { NodeHandler } from "./http-answers.ts";
 import type { ListenerLimits } from "./limits.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 

@@ -94,12 +94,6 @@ describe("plain HTTP", () => {
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ model: "e" });
   });
-
-  it("answers an unknown path with 404, a foreign type with 415, a GET with 405", async () => {
-    expect((await fetch(`${listener.url}/`)).status).toBe(404);
-    expect((await fetch(`${listener.url}${EMBED}`, { method: "POST", body: "x" })).status).toBe(415);
-    expect((await fetch(`${listener.url}${GENERATE}`)).status).toBe(405);
-  });
 });
 
 describe("grpc-js", () => {

@@ -102,12 +102,9 @@ export function rawCall(
   body: Uint8Array = Buffer.alloc(0),
 ): Promise<RawAnswer> {
   return new Promise((resolve) => {
-    const stream = session.request({
-      ":method": "POST",
-      "content-type": "application/grpc",
-      te: "trailers",
-      ...headers,
-    });
+    const fields = { ":method": "POST", "content-type": "application/grpc", te: "trailers", ...headers };
+    // Node itself ends a GET, and one that is ended again tells nothing of its answer.
+    const stream = session.request(fields, { endStream: false });
     const chunks: Buffer[] = [];
     let answer: Pick<RawAnswer, "headers" | "isTrailersOnly"> = { headers: {}, isTrailersOnly: false };
     let trailers: IncomingHttpHeaders = {};

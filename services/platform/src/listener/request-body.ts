@@ -12,6 +12,8 @@ import { toConnectError } from "../grpc-status.ts";
 import { META } from "../metadata.ts";
 import {
   announcedBytes,
+  COMPRESSED_FLAG,
+  checkFlags,
   type Encoding,
   encodingUnnamed,
   encodingUnsupported,
@@ -60,7 +62,9 @@ export function readBody(request: UniversalServerRequest, options: RequestBodyOp
     const timed = options.hasOneMessage
       ? paced(pieces, { clock: options.clock, timeoutMs: timeoutOf(request) })
       : pieces;
-    return wire.isFramed ? framed(timed, encoding, held) : whole(timed, encoding, held);
+    return wire.isFramed
+      ? framed(timed, { encoding, held, knownFlags: wire.knownFlags })
+      : whole(timed, encoding, held);
   };
   return {
     messages: worded(read, options.callId),
@@ -72,18 +76,29 @@ export function readBody(request: UniversalServerRequest, options: RequestBodyOp
 interface Wire {
   /** Messages have a prefix, and each its own compression. Connect's unary calls are one bare message. */
   readonly isFramed: boolean;
+  /** Bits that a prefix may have. */
+  readonly knownFlags: number;
   readonly encodingHeader: string;
   readonly acceptEncodingHeader: string;
 }
 
-const GRPC: Wire = { isFramed: true, encodingHeader: "grpc-encoding", acceptEncodingHeader: "grpc-accept-encoding" };
+const GRPC: Wire = {
+  isFramed: true,
+  // gRPC-Web's mark of trailers.
+  knownFlags: COMPRESSED_FLAG | 0x80,
+  encodingHeader: "grpc-encoding",
+  acceptEncodingHeader: "grpc-accept-encoding",
+};
 const CONNECT_STREAM: Wire = {
   isFramed: true,
+  // The mark of the stream's end.
+  knownFlags: COMPRESSED_FLAG | 2,
   encodingHeader: "connect-content-encoding",
   acceptEncodingHeader: "connect-accept-encoding",
 };
 const CONNECT_UNARY: Wire = {
   isFramed: false,
+  knownFlags: 0,
   encodingHeader: "content-encoding",
   acceptEncodingHeader: "accept-encoding",
 };
@@ -146,15 +161,20 @@ class HeldBodies {
   }
 }
 
+interface FramedBody {
+  readonly encoding: Encoding;
+  readonly held: HeldBodies;
+  readonly knownFlags: number;
+}
+
 async function* framed(
   pieces: AsyncIterable<Uint8Array>,
-  encoding: Encoding,
-  held: HeldBodies,
+  { encoding, held, knownFlags }: FramedBody,
 ): AsyncGenerator<Uint8Array> {
   let body = held.next();
   for await (const piece of pieces) {
     for (let rest = piece; rest.length > 0 && !held.isOver; ) {
-      rest = fill(body, rest, held.limitBytes);
+      rest = fill(body, rest, { limitBytes: held.limitBytes, knownFlags });
       if (!isWhole(body)) continue;
       const message = await plain(body.bytes, encoding, held);
       if (held.isOver) return;
@@ -163,17 +183,24 @@ async function* framed(
     }
     if (held.isOver) return;
   }
+  if (body.length === 0) return;
+  checkFlags(body.bytes, knownFlags);
   // Half a message: connect says so.
-  if (body.length > 0) yield body.bytes;
+  yield body.bytes;
 }
 
 /** Adds to `body` what belongs to its message, and returns the rest. */
-function fill(body: GrowingBody, piece: Uint8Array, limitBytes: number): Uint8Array {
+function fill(
+  body: GrowingBody,
+  piece: Uint8Array,
+  { limitBytes, knownFlags }: { limitBytes: number; knownFlags: number },
+): Uint8Array {
   const isPrefixed = body.length >= PREFIX_BYTES;
   const wantedBytes = isPrefixed ? PREFIX_BYTES + announcedBytes(body.bytes) : PREFIX_BYTES;
   const part = piece.subarray(0, wantedBytes - body.length);
   body.append(part);
   if (!isPrefixed && body.length === PREFIX_BYTES) {
+    checkFlags(body.bytes, knownFlags);
     const length = announcedBytes(body.bytes);
     if (length > limitBytes) throw tooLarge(limitBytes);
     body.expect(PREFIX_BYTES + length);
@@ -185,16 +212,13 @@ function isWhole(body: GrowingBody): boolean {
   return body.length >= PREFIX_BYTES && body.length === PREFIX_BYTES + announcedBytes(body.bytes);
 }
 
-/** Bit 0 of the flags says that this message is compressed, in all three protocols. */
-const COMPRESSED = 1;
-
 async function plain(frame: Uint8Array, encoding: Encoding, held: HeldBodies): Promise<Uint8Array> {
   const flags = frame[0] ?? 0;
-  if ((flags & COMPRESSED) === 0) return frame;
+  if ((flags & COMPRESSED_FLAG) === 0) return frame;
   if (encoding === "identity") throw encodingUnnamed();
   const { bodies, limitBytes } = held;
   const compressed = frame.subarray(PREFIX_BYTES);
-  const inflated = await inflateFramed(compressed, { bodies, limitBytes, flags: flags & ~COMPRESSED });
+  const inflated = await inflateFramed(compressed, { bodies, limitBytes, flags: flags & ~COMPRESSED_FLAG });
   const { bytes } = inflated;
   held.replace(inflated);
   return bytes;

@@ -81,6 +81,15 @@ describe("reading a request", () => {
     expect((await h.failure()).kind).toBe("malformed_request");
   });
 
+  it("tells bare JSON that its prefix is missing, not that it is too long", async () => {
+    const h = harness();
+    h.stream.end(Buffer.from('{"model":"m"}'));
+    const { kind, message } = await h.failure();
+    expect(kind).toBe("malformed_request");
+    expect(message).toContain("does not begin with the 5 bytes");
+    expect(message).toContain("bare JSON");
+  });
+
   it("refuses broken gzip and an encoding that it does not know", async () => {
     const h = harness();
     h.stream.end(framed(Buffer.from("not gzip"), 1));

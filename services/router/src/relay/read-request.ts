@@ -7,6 +7,8 @@ import {
   announcedBytes,
   type ByteBudget,
   type Clock,
+  COMPRESSED_FLAG,
+  checkFlags,
   DroverError,
   type Encoding,
   encodingUnnamed,
@@ -96,6 +98,7 @@ function take(chunk: Buffer, body: GrowingBody): void {
   if (before + chunk.length > REQUEST_BYTES_MAX + PREFIX_BYTES) throw tooLarge(REQUEST_BYTES_MAX);
   body.append(chunk);
   if (before >= PREFIX_BYTES || body.length < PREFIX_BYTES) return;
+  checkFlags(body.bytes, COMPRESSED_FLAG);
   const length = announcedBytes(body.bytes);
   if (length > REQUEST_BYTES_MAX) throw tooLarge(REQUEST_BYTES_MAX);
   body.expect(PREFIX_BYTES + length);
@@ -111,9 +114,9 @@ function isCompressed(raw: Uint8Array, encoding: Encoding): boolean {
       `The request must be one message of ${length} bytes, but ${raw.length - PREFIX_BYTES} came.`,
     );
   }
-  if (raw[0] === 0) return false;
-  if (raw[0] === 1 && encoding !== "identity") return true;
-  throw encodingUnnamed();
+  if (raw[0] !== COMPRESSED_FLAG) return false;
+  if (encoding === "identity") throw encodingUnnamed();
+  return true;
 }
 
 function callerLeft(): DroverError {

@@ -1,5 +1,5 @@
 /**
- * Writes docs/reference from the contracts and the programs' flags: `npm run generate`. With `--output FOLDER` it writes there
+ * Writes docs/reference from the contracts, the client's declarations and the programs' flags: `npm run generate`. With `--output FOLDER` it writes there
  * instead, for who compares.
  */
 import { execFileSync } from "node:child_process";
@@ -10,8 +10,18 @@ import { startConfig } from "../../services/quickstart/src/config.ts";
 import { routerConfig } from "../../services/router/src/config.ts";
 import { simConfig } from "../../services/sim-ollama/src/sim-config.ts";
 import { ROOT } from "../run-tool.ts";
+import { clientPages, type Entry } from "./client-reference.ts";
 import { flagsPage } from "./flags-reference.ts";
 import { type Page, protoPages } from "./proto-reference.ts";
+
+const CLIENT_ENTRIES: readonly Entry[] = [
+  {
+    name: "@drover/client",
+    page: "client.md",
+    source: "clients/typescript/src/index.ts",
+    about: "The client for applications, over a router or one agent.",
+  },
+];
 
 const IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -29,7 +39,7 @@ function indexPage(pages: readonly Page[]): string {
 
 function main(folder: string): void {
   const programs = [routerConfig, agentConfig, simConfig, startConfig];
-  const pages = [...protoPages(buildImage()), flagsPage(programs)];
+  const pages = [...clientPages(CLIENT_ENTRIES), ...protoPages(buildImage()), flagsPage(programs)];
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const { name, text } of pages) writeFileSync(path.join(folder, name), text);

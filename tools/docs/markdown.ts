@@ -46,20 +46,24 @@ function splitFences(lines: readonly string[]): Pick<Markdown, "fences" | "prose
   return { fences, proseLines };
 }
 
-/** As GitHub makes them: lower case, without punctuation, spaces to hyphens, a number for what is there already. */
 function anchorsOf(lines: readonly string[]): ReadonlySet<string> {
-  const anchors = new Set<string>();
-  for (const line of lines) {
-    const heading = /^#{1,6} +(.*?)\s*#*$/.exec(line)?.[1];
-    if (heading === undefined) continue;
-    const base = anchorOf(heading);
-    let anchor = base;
-    for (let count = 1; anchors.has(anchor); count++) anchor = `${base}-${count}`;
-    anchors.add(anchor);
-  }
-  return anchors;
+  const headings = lines.flatMap((line) => /^#{1,6} +(.*?)\s*#*$/.exec(line)?.[1] ?? []);
+  return new Set(uniqueAnchors(headings));
 }
 
+/** One for each heading of a page, in their order: with a number where an earlier one has the same. */
+export function uniqueAnchors(headings: readonly string[]): readonly string[] {
+  const taken = new Set<string>();
+  return headings.map((heading) => {
+    const base = anchorOf(heading);
+    let anchor = base;
+    for (let count = 1; taken.has(anchor); count++) anchor = `${base}-${count}`;
+    taken.add(anchor);
+    return anchor;
+  });
+}
+
+/** As GitHub makes it: lower case, without punctuation, spaces to hyphens. */
 export function anchorOf(heading: string): string {
   const text = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").replaceAll("`", "");
   return text

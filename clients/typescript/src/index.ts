@@ -3,7 +3,7 @@
  */
 import { createClient, type DroverClient, type DroverClientOptions } from "./client/drover-client.ts";
 import { readImageFile } from "./client/node-image-file.ts";
-import { openNodeTransport } from "./connect/node-transport.ts";
+import { openNodeTransport } from "./connect/node/node-transport.ts";
 
 export type { CallFacts, Durations } from "./client/answer-result.ts";
 export type { CallOptions } from "./client/call-options.ts";

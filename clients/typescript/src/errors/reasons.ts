@@ -61,6 +61,8 @@ export type ClientReason =
   | "ROUTER_UNREACHABLE"
   /** The connection broke under the call; it may have run. */
   | "CONNECTION_LOST"
+  /** The function that gives the token failed, or gave what is none. Nothing was sent. */
+  | "TOKEN_UNAVAILABLE"
   /** An answer that the contracts rule out, such as a stream that ended well without its last message. */
   | "PROTOCOL_ERROR"
   /** A status without a reason of Drover's: from a proxy in between, or from something that is not Drover. */

@@ -1,0 +1,54 @@
+/**
+ * What goes wrong with a call between the client and a router: connect's own error with an ErrorInfo of Drover's domain, so that
+ * the client reads it as it reads a router's, and adds what it had received. It decides nothing.
+ */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
+import type { ClientReason } from "../errors/reasons.ts";
+
+/** ErrorInfo.domain of all that Drover says. */
+export const ERROR_DOMAIN = "drover";
+
+/** Those of the client's reasons that are found here. */
+export type ConnectionReason = Extract<
+  ClientReason,
+  "INVALID_ARGUMENT_LOCAL" | "ROUTER_UNREACHABLE" | "CONNECTION_LOST" | "PROTOCOL_ERROR" | "TOKEN_UNAVAILABLE"
+>;
+
+const CODES: Readonly<Record<ConnectionReason, Code>> = {
+  INVALID_ARGUMENT_LOCAL: Code.InvalidArgument,
+  ROUTER_UNREACHABLE: Code.Unavailable,
+  CONNECTION_LOST: Code.Unavailable,
+  PROTOCOL_ERROR: Code.Internal,
+  TOKEN_UNAVAILABLE: Code.Unauthenticated,
+};
+
+export interface ConnectionErrorOptions {
+  /** For programs: ErrorInfo.metadata. */
+  readonly facts?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+}
+
+export function connectionError(
+  reason: ConnectionReason,
+  message: string,
+  { facts = {}, cause }: ConnectionErrorOptions = {},
+): ConnectError {
+  const info = { desc: ErrorInfoSchema, value: { reason, domain: ERROR_DOMAIN, metadata: { ...facts } } };
+  return new ConnectError(message, CODES[reason], undefined, [info], cause);
+}
+
+/** The causes of an error, itself first; some errors are their own cause. */
+export function causesOf(error: unknown): readonly Error[] {
+  const causes: Error[] = [];
+  for (let each = error; each instanceof Error && !causes.includes(each); each = each.cause) causes.push(each);
+  return causes;
+}
+
+/** The first code of an operating system or of Node among the causes. */
+export function codeOf(error: unknown): string | undefined {
+  for (const cause of causesOf(error)) {
+    if ("code" in cause && typeof cause.code === "string") return cause.code;
+  }
+  return undefined;
+}

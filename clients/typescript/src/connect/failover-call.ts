@@ -1,0 +1,159 @@
+/**
+ * One call over the routers of a client. It goes to another router only when it provably never ran at a node, before its first
+ * message, to each router at most once and within the caller's deadline; whatever else happens is the caller's to know.
+ */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { answeredFailure, notGrpcFailure } from "./answered-failure.ts";
+import { insecureToken, type TokenRule, withToken } from "./bearer-token.ts";
+import type { CallBounds } from "./call-bounds.ts";
+import type { Clock } from "./clock.ts";
+import { connectionError } from "./connection-error.ts";
+import type { Failure, Router } from "./router.ts";
+import type { RouterList } from "./router-list.ts";
+import type { RouterPool } from "./router-pool.ts";
+
+export interface FailoverParts extends TokenRule {
+  readonly clock: Clock;
+  readonly list: RouterList;
+  readonly pool: RouterPool;
+}
+
+/** What one try sends beside the message. */
+export interface Sent {
+  readonly timeoutMs: number | undefined;
+  readonly header: Headers;
+}
+
+type NeverRan = Failure & { readonly kind: "never-ran" };
+
+/** How long the caller waits for its first token, whichever router it is that lets it wait. */
+const MAX_WAIT = "drover-max-wait-ms";
+
+export class FailoverCall {
+  readonly #parts: FailoverParts;
+  readonly #bounds: CallBounds;
+  readonly #header: HeadersInit | undefined;
+  readonly #tried = new Map<string, NeverRan>();
+  #isListFresh = false;
+
+  constructor(parts: FailoverParts, bounds: CallBounds, header: HeadersInit | undefined) {
+    this.#parts = parts;
+    this.#bounds = bounds;
+    this.#header = header;
+  }
+
+  async run<Response>(send: (router: Router, sent: Sent) => Promise<Response>): Promise<Response> {
+    const { list, pool, token } = this.#parts;
+    const urls = list.urls();
+    pool.update(urls instanceof Promise ? await this.#bounds.wait(urls) : urls);
+    const given = headersOf(this.#header);
+    const header = token === undefined ? given : await this.#bounds.wait(withToken(given, token));
+    for (;;) {
+      const router = await this.#next();
+      try {
+        const response = await send(router, this.#sent(header));
+        pool.worked(router);
+        return response;
+      } catch (error) {
+        const failure = this.#failureOf(router, error);
+        if (failure.kind !== "never-ran") throw this.#told(router, failure);
+        pool.failed(router);
+        this.#tried.set(router.url, failure);
+      }
+    }
+  }
+
+  /** What the caller gets of an error that ended the call at this router. */
+  explain(router: Router, error: unknown): ConnectError {
+    const failure = this.#failureOf(router, error);
+    // After a first message it ran, whatever the error says of itself.
+    if (failure.kind === "never-ran") return failure.error ?? this.#told(router, { kind: "lost", why: failure.why });
+    return this.#told(router, failure);
+  }
+
+  /** A router that may be tried, or the error that says why there is none. */
+  async #next(): Promise<Router> {
+    const { pool } = this.#parts;
+    for (;;) {
+      this.#bounds.check();
+      const router = pool.pick(new Set(this.#tried.keys())) ?? (await this.#lookAgain());
+      if (router === undefined) throw this.#nobody();
+      const refusal = insecureToken(router.url, this.#parts);
+      if (refusal !== undefined) {
+        this.#tried.set(router.url, { kind: "never-ran", why: refusal.rawMessage, error: refusal });
+        continue;
+      }
+      const proof = pool.prove(router);
+      if (proof === true || (await this.#bounds.wait(Promise.resolve(proof)))) return router;
+      this.#tried.set(router.url, { kind: "never-ran", why: "it did not answer a health check" });
+    }
+  }
+
+  /** All known routers failed: maybe they are others by now. */
+  async #lookAgain(): Promise<Router | undefined> {
+    const { list, pool } = this.#parts;
+    if (pool.isClosed) throw connectionError("ROUTER_UNREACHABLE", "The client was closed: create another one.");
+    if (this.#isListFresh) return undefined;
+    this.#isListFresh = true;
+    pool.update(await this.#bounds.wait(list.freshUrls()));
+    return pool.pick(new Set(this.#tried.keys()));
+  }
+
+  #sent(header: Headers): Sent {
+    const { timeoutMs, elapsedMs } = this.#bounds;
+    const maxWaitMs = Number(header.get(MAX_WAIT) ?? Number.NaN);
+    if (this.#tried.size === 0 || !Number.isInteger(maxWaitMs)) return { timeoutMs, header };
+    const shorter = new Headers(header);
+    shorter.set(MAX_WAIT, String(Math.max(Math.floor(maxWaitMs - elapsedMs), 0)));
+    return { timeoutMs, header: shorter };
+  }
+
+  #failureOf(router: Router, thrown: unknown): Failure {
+    const error = ConnectError.from(thrown);
+    const { signal } = this.#bounds;
+    if (error.isWireError) return answeredFailure(error);
+    if (signal?.aborted === true) return { kind: "answered", error };
+    if (error.code === Code.DeadlineExceeded) return { kind: "answered", error: this.#late(router, error) };
+    return notGrpcFailure(router.url, error) ?? router.explain(error);
+  }
+
+  #told(router: Router, failure: Exclude<Failure, NeverRan>): ConnectError {
+    if (failure.kind === "answered") return failure.error;
+    this.#parts.pool.failed(router);
+    const message = `The connection to router ${router.url} was lost after the call was sent: ${failure.why}. The call may have run.`;
+    return connectionError("CONNECTION_LOST", `${message}${this.#before()}`, { facts: { router: router.url } });
+  }
+
+  #nobody(): ConnectError {
+    const tried = [...this.#tried.values()];
+    const answers = tried.flatMap(({ error }) => error ?? []);
+    const last = answers.at(-1);
+    // Every router is there and has its own words: the last one's will do.
+    if (last !== undefined && answers.length === tried.length) return last;
+    const how =
+      tried.length === 1 ? "The router could not be reached" : `None of ${tried.length} routers took the call`;
+    const facts = { routers: [...this.#tried.keys()].join(",") };
+    return connectionError("ROUTER_UNREACHABLE", `${how}: ${sentence(this.#tried)}.`, { facts });
+  }
+
+  #late(router: Router, cause: ConnectError): ConnectError {
+    const message = `The deadline passed before router ${router.url} answered.${this.#before()}`;
+    return new ConnectError(message, Code.DeadlineExceeded, undefined, undefined, cause);
+  }
+
+  #before(): string {
+    return this.#tried.size === 0 ? "" : ` Before that: ${sentence(this.#tried)}.`;
+  }
+}
+
+function sentence(tried: ReadonlyMap<string, NeverRan>): string {
+  return [...tried].map(([url, { why }]) => `${url}: ${why}`).join("; ");
+}
+
+function headersOf(header: HeadersInit | undefined): Headers {
+  try {
+    return new Headers(header);
+  } catch (cause) {
+    throw connectionError("INVALID_ARGUMENT_LOCAL", `A header of the call cannot be sent: ${String(cause)}`);
+  }
+}

@@ -17,8 +17,10 @@ import { Fleet } from "./fleet/fleet.ts";
 import { followSource } from "./fleet/follow-source.ts";
 import { NodeHealth, type NodeHealthOptions } from "./health/node-health.ts";
 import { type DiscoveryOptions, openSources } from "./open-sources.ts";
+import type { PoolReport } from "./transport/agent-pool.ts";
 import { openAttachLink } from "./transport/attach-link.ts";
-import { createHttp2Transport } from "./transport/http2-transport.ts";
+import { createHttp2Transport, type Http2Transport } from "./transport/http2-transport.ts";
+import type { PoolLimits } from "./transport/pool-limits.ts";
 
 export interface RoutingOptions {
   readonly clock: Clock;
@@ -35,6 +37,8 @@ export interface RoutingOptions {
   readonly retry?: Partial<RetryOptions>;
   /** Told of each call, for metrics and traces. */
   readonly observer?: CallObserver;
+  /** Default: POOL_DEFAULTS. */
+  readonly connections?: Partial<PoolLimits>;
   /** When it aborts, the fleet stays as it is: whoever stops to list agents must not take them from calls that still run. */
   readonly stopSignal: AbortSignal;
 }
@@ -43,8 +47,14 @@ export interface Routing extends FleetKnowledge {
   readonly picker: Picker;
   readonly dispatcher: Dispatcher;
   readonly sources: readonly MembershipSource[];
+  /** The connections that carry calls, one entry for each endpoint of the fleet; Attach streams have their own. */
+  connectionPools(): readonly ConnectionPool[];
   /** Ends connections, Attach streams and timers. Calls that still run are broken: stop the dispatcher and let them end before. */
   close(): Promise<void>;
+}
+
+export interface ConnectionPool extends PoolReport {
+  readonly endpoint: string;
 }
 
 /** Discovery has begun when it returns; nodes attach as they are found. */
@@ -52,8 +62,8 @@ export function openRouting(options: RoutingOptions): Routing {
   const { clock, rng, log, stopSignal } = options;
   const isAttached = (endpoint: string): boolean => fleet.isAttached(endpoint);
   const { sources, close: closeSources } = openSources(options.discovery, { clock, rng, log, isAttached });
-  const fleet = openFleet(options, sources);
-  const transport = createHttp2Transport(clock);
+  const transport = createHttp2Transport({ clock, rng, ...options.connections });
+  const fleet = openFleet(options, sources, transport);
   const ledger = new LeaseLedger();
   const health = new NodeHealth({ clock, log, ...options.health });
   const tally = new NodeTally();
@@ -76,15 +86,24 @@ export function openRouting(options: RoutingOptions): Routing {
     fleet.close();
     await closeSources();
   };
-  return { clock, fleet, ledger, health, tally, picker, dispatcher, sources, close };
+  const connectionPools = () => fleet.members().map(({ endpoint }) => ({ endpoint, ...transport.report(endpoint) }));
+  return { clock, fleet, ledger, health, tally, picker, dispatcher, sources, connectionPools, close };
 }
 
-function openFleet({ clock, rng, log, name, version }: RoutingOptions, sources: readonly MembershipSource[]): Fleet {
+function openFleet(
+  { clock, rng, log, name, version }: RoutingOptions,
+  sources: readonly MembershipSource[],
+  transport: Http2Transport,
+): Fleet {
   const link = { clock, rng, routerName: name, incarnation: randomId(), version };
   return new Fleet({
     clock,
     log,
-    openLink: (endpoint, report) => openAttachLink(link, endpoint, report),
+    openLink: (endpoint, report) =>
+      openAttachLink(link, endpoint, (event) => {
+        if (event.kind === "welcomed") transport.noteReachable(endpoint);
+        report(event);
+      }),
     sources: sources.map((source) => source.name),
   });
 }

@@ -55,7 +55,7 @@ function misbehave(stream: ServerHttp2Stream, rng: Rng): void {
 // An error that nobody hears would end this process, so vitest fails the run for it.
 it("attempts survive whatever nodes and callers do, and each of them has one end or was cancelled", async () => {
   const rng = seededRng(SEED);
-  const pool = new SessionPool(systemClock);
+  const pool = new SessionPool({ clock: systemClock, rng: seededRng(1) });
   const node = await Http2Node.open((stream) => misbehave(stream, rng));
   const attempts: { listener: RecordingListener; isCancelled: boolean; attempt: AgentAttempt }[] = [];
   for (let count = 0; count < ATTEMPTS; count++) {

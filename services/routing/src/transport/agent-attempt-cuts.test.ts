@@ -1,10 +1,11 @@
 import { EventEmitter } from "node:events";
-import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
-import { systemClock } from "@drover/platform";
+import type { ClientHttp2Stream } from "node:http2";
+import { seededRng, systemClock } from "@drover/platform";
 import { describe, expect, it } from "vitest";
 import { chunkFrame, doneFrame, frame, progressFrame } from "../testing/frames.ts";
 import { RecordingListener } from "../testing/recording-listener.ts";
 import { AgentAttempt } from "./agent-attempt.ts";
+import type { PooledConnection } from "./pooled-connection.ts";
 import { SessionPool } from "./session-pool.ts";
 
 /**
@@ -27,12 +28,12 @@ class OneStreamPool extends SessionPool {
   readonly stream = new PiecewiseStream();
 
   constructor() {
-    super(systemClock);
+    super({ clock: systemClock, rng: seededRng(1) });
   }
 
   override acquire(_endpoint: string, callback: Parameters<SessionPool["acquire"]>[1]): void {
     const session = { request: () => this.stream as unknown as ClientHttp2Stream };
-    callback(session as unknown as ClientHttp2Session, undefined);
+    callback(session as unknown as PooledConnection, undefined);
   }
 }
 

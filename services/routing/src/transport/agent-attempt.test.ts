@@ -1,5 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import { systemClock } from "@drover/platform";
+import { seededRng, systemClock } from "@drover/platform";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chunkFrame, doneFrame, frame, progressFrame } from "../testing/frames.ts";
 import { quiet, RecordingListener, until } from "../testing/recording-listener.ts";
@@ -14,7 +14,7 @@ let pool: SessionPool;
 const closers: (() => Promise<void>)[] = [];
 
 beforeEach(() => {
-  pool = new SessionPool(systemClock);
+  pool = new SessionPool({ clock: systemClock, rng: seededRng(1) });
 });
 
 afterEach(async () => {

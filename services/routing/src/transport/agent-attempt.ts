@@ -2,10 +2,11 @@
  * One stream to an agent: sends the request's bytes, reports whole messages and one end. It holds back the tail of an
  * unfinished message, so that an agent that dies mid-message never leaves a caller with half of one.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import { DroverError, META } from "@drover/platform";
 import type { Attempt, AttemptEnd, AttemptListener, AttemptRequest } from "./attempt.ts";
 import { FrameScanner, withoutEmptyMessages } from "./frame-scanner.ts";
+import type { PooledConnection } from "./pooled-connection.ts";
 import type { SessionPool } from "./session-pool.ts";
 import { brokenStreamError, notGrpcError, unsentRequestError } from "./transport-error.ts";
 
@@ -30,7 +31,7 @@ export class AgentAttempt implements Attempt {
     this.#listener = listener;
     // Deferred, so that nothing is reported before the caller holds this attempt.
     queueMicrotask(() => {
-      if (!this.#hasEnded) pool.acquire(request.endpoint, (session, error) => this.#start(session, error));
+      if (!this.#hasEnded) pool.acquire(request.endpoint, (connection, error) => this.#start(connection, error));
     });
   }
 
@@ -52,15 +53,14 @@ export class AgentAttempt implements Attempt {
     this.#stream?.close(constants.NGHTTP2_CANCEL);
   }
 
-  #start(session: ClientHttp2Session | undefined, error: unknown): void {
+  #start(connection: PooledConnection | undefined, error: unknown): void {
     const request = this.#request;
     this.#request = undefined;
     if (this.#hasEnded || request === undefined) return;
-    if (session === undefined) return this.#end({ kind: "broken", error: brokenStreamError({ error }) });
+    if (connection === undefined) return this.#end({ kind: "broken", error: brokenStreamError({ error }) });
     let stream: ClientHttp2Stream;
     try {
-      // Throws on a closed session up to Node 22; from 24 on the stream emits `error` instead.
-      stream = session.request(requestHeaders(request));
+      stream = connection.request(requestHeaders(request));
     } catch (cause) {
       return this.#end({ kind: "broken", error: unsentRequestError(cause) });
     }

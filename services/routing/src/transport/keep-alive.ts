@@ -11,26 +11,24 @@ export interface KeepAliveOptions {
   readonly clock: Clock;
   /** Between two pings; one that is not answered by the next one's time ends the connection. */
   readonly pingIntervalMs: number;
-  /** A connection takes no new streams when the last one began this long ago; those that run stay. */
+  /** A connection without streams for so long is closed, when the next ping is due. */
   readonly idleTimeoutMs: number;
 }
 
-export interface KeepAlive {
-  /** A stream begins. */
-  used(): void;
-  stop(): void;
-}
-
-export function keepAlive(session: ClientHttp2Session, options: KeepAliveOptions): KeepAlive {
-  const { clock, idleTimeoutMs } = options;
-  const intervalMs = Math.min(options.pingIntervalMs, idleTimeoutMs);
-  let usedMs = clock.nowMs();
+/** `idleSinceMs`: since when no stream runs, by the clock; undefined while one does. Returns how to stop it. */
+export function keepAlive(
+  session: ClientHttp2Session,
+  { clock, pingIntervalMs, idleTimeoutMs }: KeepAliveOptions,
+  idleSinceMs: () => number | undefined,
+): Timer {
+  const intervalMs = Math.min(pingIntervalMs, idleTimeoutMs);
   let isAnswered = true;
   const tick = (): void => {
     // A connection that is closing answers pings with an error although its peer lives: nothing can be learnt there.
     if (session.closed || session.destroyed) return;
     if (!isAnswered) return session.destroy(Object.assign(new Error("no answer to a ping"), { code: "ETIMEDOUT" }));
-    if (clock.nowMs() - usedMs >= idleTimeoutMs) return session.close();
+    const sinceMs = idleSinceMs();
+    if (sinceMs !== undefined && clock.nowMs() - sinceMs >= idleTimeoutMs) return session.close();
     isAnswered = false;
     session.ping((error) => {
       isAnswered = error === null;
@@ -38,10 +36,5 @@ export function keepAlive(session: ClientHttp2Session, options: KeepAliveOptions
     timer = clock.after(intervalMs, tick);
   };
   let timer: Timer = clock.after(intervalMs, tick);
-  return {
-    used: () => {
-      usedMs = clock.nowMs();
-    },
-    stop: () => timer.cancel(),
-  };
+  return { cancel: () => timer.cancel() };
 }

@@ -1,8 +1,11 @@
-import type { ClientHttp2Session } from "node:http2";
-import { SimClock, systemClock } from "@drover/platform";
+import type { ClientHttp2Stream } from "node:http2";
+import net from "node:net";
+import { SimClock, seededRng, systemClock } from "@drover/platform";
 import { afterEach, describe, expect, it } from "vitest";
 import { quiet, until } from "../testing/recording-listener.ts";
-import { SessionPool, type SessionPoolLimits } from "./session-pool.ts";
+import type { PoolLimits } from "./pool-limits.ts";
+import type { PooledConnection } from "./pooled-connection.ts";
+import { ENDPOINTS_MAX, SessionPool } from "./session-pool.ts";
 import { closedEndpoint, Http2Node, openRawPort } from "./testing/http2-node.ts";
 
 const closers: (() => Promise<void> | void)[] = [];
@@ -11,27 +14,41 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-function createPool(clock = systemClock, limits?: Partial<SessionPoolLimits>): SessionPool {
-  const pool = new SessionPool(clock, limits);
+function createPool(clock = systemClock, limits: Partial<PoolLimits> = {}): SessionPool {
+  const pool = new SessionPool({ clock, rng: seededRng(1), ...limits });
   closers.push(() => pool.destroy());
   return pool;
 }
 
-async function openNode(): Promise<Http2Node> {
+async function openNode(maxConcurrentStreams = 77): Promise<Http2Node> {
   const node = await Http2Node.open((stream) => stream.respond({ ":status": 200 }), {
-    settings: { maxConcurrentStreams: 77 },
+    settings: { maxConcurrentStreams },
   });
   closers.push(() => node.close());
   return node;
 }
 
-function acquire(pool: SessionPool, endpoint: string): Promise<ClientHttp2Session> {
+function acquire(pool: SessionPool, endpoint: string): Promise<PooledConnection> {
   return new Promise((resolve, reject) => {
-    pool.acquire(endpoint, (session, error) => {
-      if (session === undefined) reject(error instanceof Error ? error : new Error(String(error)));
-      else resolve(session);
+    pool.acquire(endpoint, (connection, error) => {
+      if (connection === undefined) reject(error instanceof Error ? error : new Error(String(error)));
+      else resolve(connection);
     });
   });
+}
+
+/** As an attempt does: on a connection of the pool's choice, and heard to its end. */
+async function openStream(pool: SessionPool, endpoint: string): Promise<ClientHttp2Stream> {
+  const stream = (await acquire(pool, endpoint)).request({ ":path": "/" });
+  stream.on("error", () => undefined);
+  stream.resume();
+  return stream;
+}
+
+async function openStreams(pool: SessionPool, endpoint: string, count: number): Promise<ClientHttp2Stream[]> {
+  const streams: ClientHttp2Stream[] = [];
+  for (let each = 0; each < count; each++) streams.push(await openStream(pool, endpoint));
+  return streams;
 }
 
 describe("SessionPool", () => {
@@ -46,8 +63,11 @@ describe("SessionPool", () => {
 
   it("hands a connection out once the node's settings are known, so that its limit of streams holds", async () => {
     const node = await openNode();
-    const session = await acquire(createPool(), node.endpoint);
-    expect(session.remoteSettings.maxConcurrentStreams).toBe(77);
+    const pool = createPool();
+    const asked = acquire(pool, node.endpoint);
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 1, pending: 1 });
+    expect((await asked).wasOpened).toBe(true);
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 1, pending: 0 });
   });
 
   it("keeps endpoints apart", async () => {
@@ -64,13 +84,14 @@ describe("SessionPool", () => {
     stream.on("error", () => undefined);
     await until(() => node.streams.length === 1);
     node.sessions[0]?.close();
-    await until(() => old.closed);
+    await until(() => !old.isUsable);
     const next = await acquire(pool, node.endpoint);
     expect(next === old).toBe(false);
-    expect(old.destroyed).toBe(false);
+    expect(stream.destroyed).toBe(false);
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 2, streams: 1 });
     node.streams[0]?.end();
     stream.resume();
-    await until(() => old.destroyed);
+    await until(() => pool.report(node.endpoint).connections === 1);
     // The end of the old one must not make the pool forget the new one.
     expect((await acquire(pool, node.endpoint)) === next).toBe(true);
   });
@@ -80,7 +101,7 @@ describe("SessionPool", () => {
     const pool = createPool();
     const old = await acquire(pool, node.endpoint);
     node.killSockets();
-    await until(() => old.destroyed);
+    await until(() => !old.isUsable);
     expect((await acquire(pool, node.endpoint)) === old).toBe(false);
   });
 
@@ -100,8 +121,8 @@ describe("SessionPool", () => {
     await until(() => port.sockets.size === 1);
     clock.advance(2_999);
     await quiet(5);
-    // The patience with the connection, and its keep-alive.
-    expect(clock.pendingCount).toBe(2);
+    // The patience with the connection.
+    expect(clock.pendingCount).toBe(1);
     clock.advance(1);
     await expect(asked).rejects.toMatchObject({ code: "ETIMEDOUT" });
     expect(clock.pendingCount).toBe(0);
@@ -110,9 +131,9 @@ describe("SessionPool", () => {
   it("leaves only the keep-alive behind once it is connected, and nothing once it is closed", async () => {
     const clock = new SimClock();
     const node = await openNode();
-    const session = await acquire(createPool(clock), node.endpoint);
+    const connection = await acquire(createPool(clock), node.endpoint);
     expect(clock.pendingCount).toBe(1);
-    session.destroy();
+    connection.destroy();
     await until(() => clock.pendingCount === 0);
   });
 
@@ -120,14 +141,34 @@ describe("SessionPool", () => {
     const node = await openNode();
     const pool = createPool(systemClock, { idleTimeoutMs: 30 });
     const idle = await acquire(pool, node.endpoint);
-    await until(() => idle.destroyed && node.sessions[0]?.destroyed === true);
+    await until(() => !idle.isUsable && node.sessions[0]?.destroyed === true);
     expect((await acquire(pool, node.endpoint)) === idle).toBe(false);
+  });
+
+  it("counts the idle time from the end of the last stream", async () => {
+    const clock = new SimClock();
+    const node = await openNode();
+    const pool = createPool(clock, { idleTimeoutMs: 30_000, pingIntervalMs: 30_000 });
+    const stream = await openStream(pool, node.endpoint);
+    await until(() => node.streams.length === 1);
+    for (let round = 0; round < 3; round++) {
+      clock.advance(30_000);
+      await quiet(10);
+    }
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 1, streams: 1 });
+    node.streams[0]?.end();
+    await until(() => stream.destroyed);
+    clock.advance(29_999);
+    await quiet(10);
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 1, streams: 0 });
+    clock.advance(1);
+    await until(() => pool.report(node.endpoint).connections === 0);
   });
 
   it("does not break a stream that is quiet for longer than that", async () => {
     const node = await openNode();
-    const session = await acquire(createPool(systemClock, { idleTimeoutMs: 30 }), node.endpoint);
-    const stream = session.request({ ":path": "/" });
+    const connection = await acquire(createPool(systemClock, { idleTimeoutMs: 30 }), node.endpoint);
+    const stream = connection.request({ ":path": "/" });
     const chunks: Buffer[] = [];
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     await until(() => node.streams.length === 1);
@@ -143,12 +184,11 @@ describe("SessionPool", () => {
     const mute = await openRawPort((socket) => socket.write(settings));
     closers.push(() => mute.close());
     const clock = new SimClock();
-    const session = await acquire(createPool(clock), mute.endpoint);
-    session.on("error", () => undefined);
+    const connection = await acquire(createPool(clock), mute.endpoint);
     clock.advance(10_000);
-    expect(session.destroyed).toBe(false);
+    expect(connection.isUsable).toBe(true);
     clock.advance(10_000);
-    expect(session.destroyed).toBe(true);
+    expect(connection.isUsable).toBe(false);
     await until(() => clock.pendingCount === 0);
   });
 
@@ -156,20 +196,20 @@ describe("SessionPool", () => {
     const node = await openNode();
     const clock = new SimClock();
     const pool = createPool(clock);
-    const session = await acquire(pool, node.endpoint);
+    const connection = await acquire(pool, node.endpoint);
     for (let round = 0; round < 5; round++) {
       clock.advance(10_000);
       await quiet(20);
     }
-    expect(await acquire(pool, node.endpoint)).toBe(session);
+    expect(await acquire(pool, node.endpoint)).toBe(connection);
   });
 
   it("ends its connections when it is destroyed, and opens none afterwards", async () => {
     const node = await openNode();
     const pool = createPool();
-    const session = await acquire(pool, node.endpoint);
+    const connection = await acquire(pool, node.endpoint);
     pool.destroy();
-    expect(session.destroyed).toBe(true);
+    expect(connection.isUsable).toBe(false);
     await expect(acquire(pool, node.endpoint)).rejects.toThrow();
     await quiet();
     expect(node.sessions.length).toBe(1);
@@ -186,5 +226,136 @@ describe("SessionPool", () => {
     pool.destroy();
     await expect(asked).rejects.toThrow();
     expect(clock.pendingCount).toBe(0);
+  });
+});
+
+describe("a pool of several connections to one agent", () => {
+  const several = { maxConnectionsPerAgent: 3, streamsPerConnection: 2 };
+
+  it("opens a further one only while all others are full, up to its bound, and then takes the one with the fewest streams", async () => {
+    const node = await openNode();
+    const pool = createPool(systemClock, several);
+    const opened: number[] = [];
+    for (let each = 0; each < 8; each++) {
+      await openStream(pool, node.endpoint);
+      opened.push(pool.report(node.endpoint).connections);
+    }
+    expect(opened).toEqual([1, 1, 2, 2, 3, 3, 3, 3]);
+    await until(() => node.streams.length === 8);
+    const perConnection = node.sessions.map(
+      (session) => node.streams.filter((stream) => stream.session === session).length,
+    );
+    expect(perConnection.sort()).toEqual([2, 3, 3]);
+    expect(pool.report(node.endpoint)).toEqual({ connections: 3, streams: 8, pending: 0, failures: 0, lastError: "" });
+  });
+
+  it("goes by the agent's own limit of streams where that is smaller", async () => {
+    const node = await openNode(1);
+    const pool = createPool(systemClock, { ...several, streamsPerConnection: 100 });
+    await openStreams(pool, node.endpoint, 3);
+    expect(node.sessions).toHaveLength(3);
+    await until(() => node.streams.length === 3);
+  });
+
+  it("spreads calls that come while nothing is open yet", async () => {
+    const node = await openNode();
+    const pool = createPool(systemClock, several);
+    const connections = await Promise.all([1, 2, 3, 4, 5].map(() => acquire(pool, node.endpoint)));
+    expect(new Set(connections).size).toBe(3);
+  });
+
+  it("prefers the oldest with room, so that the others get idle and are closed", async () => {
+    const node = await openNode();
+    const clock = new SimClock();
+    const pool = createPool(clock, { ...several, idleTimeoutMs: 5_000 });
+    const streams = await openStreams(pool, node.endpoint, 4);
+    await until(() => node.streams.length === 4);
+    for (const stream of [streams[0], streams[2], streams[3]]) stream?.destroy();
+    await until(() => pool.report(node.endpoint).streams === 1);
+    await openStream(pool, node.endpoint);
+    clock.advance(5_000);
+    await until(() => pool.report(node.endpoint).connections === 1);
+    expect(pool.report(node.endpoint)).toMatchObject({ connections: 1, streams: 2 });
+  });
+
+  it("gives a full connection to those for whom no further one could be opened", async () => {
+    const clock = new SimClock();
+    let isDeaf = false;
+    const node = await openNode(1);
+    const port = await openRawPort((socket) => {
+      if (isDeaf) return;
+      const inner = net.connect(Number(node.endpoint.split(":")[1]));
+      inner.on("error", () => undefined);
+      socket.pipe(inner).pipe(socket);
+    });
+    closers.push(port.close);
+    const pool = createPool(clock, { ...several, streamsPerConnection: 1 });
+    const first = await acquire(pool, port.endpoint);
+    first.request({ ":path": "/" }).on("error", () => undefined);
+    isDeaf = true;
+    const second = acquire(pool, port.endpoint);
+    await until(() => port.sockets.size === 2);
+    clock.advance(3_000);
+    expect(await second).toBe(first);
+    expect(pool.report(port.endpoint)).toMatchObject({ connections: 1, failures: 1, lastError: "ETIMEDOUT" });
+  });
+});
+
+describe("an agent that cannot be reached", () => {
+  it("is left alone for a time that grows, and calls are told so at once", async () => {
+    const clock = new SimClock();
+    const endpoint = await closedEndpoint();
+    const pool = createPool(clock);
+    const failure = { code: "ECONNREFUSED" };
+    for (const [failures, longestMs] of [100, 200, 400, 800, 1_600, 2_000, 2_000].entries()) {
+      await expect(acquire(pool, endpoint)).rejects.toMatchObject(failure);
+      expect(pool.report(endpoint)).toMatchObject({
+        connections: 0,
+        failures: failures + 1,
+        lastError: "ECONNREFUSED",
+      });
+      clock.advance(longestMs / 2 - 1);
+      // Told without a connection.
+      pool.acquire(endpoint, (connection, error) =>
+        expect([connection, error]).toEqual([undefined, expect.objectContaining(failure)]),
+      );
+      expect(pool.report(endpoint).connections).toBe(0);
+      clock.advance(longestMs / 2 + 1);
+    }
+  });
+
+  it("is tried at once when it was reached in another way", async () => {
+    const clock = new SimClock();
+    const endpoint = await closedEndpoint();
+    const pool = createPool(clock);
+    await acquire(pool, endpoint).catch(() => undefined);
+    pool.noteReachable(endpoint);
+    const asked = acquire(pool, endpoint);
+    expect(pool.report(endpoint)).toMatchObject({ connections: 1, pending: 1 });
+    await expect(asked).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  it("is as any other once a connection stands", async () => {
+    const clock = new SimClock();
+    const port = await openRawPort((socket) => socket.destroy());
+    closers.push(port.close);
+    const pool = createPool(clock);
+    await expect(acquire(pool, port.endpoint)).rejects.toThrow();
+    expect(pool.report(port.endpoint).failures).toBe(1);
+    const number = Number(port.endpoint.split(":")[1]);
+    await port.close();
+    const node = await Http2Node.open((stream) => stream.respond({ ":status": 200 }), {}, number);
+    closers.push(() => node.close());
+    clock.advance(100);
+    await acquire(pool, port.endpoint);
+    expect(pool.report(port.endpoint)).toMatchObject({ connections: 1, failures: 0, lastError: "" });
+  });
+
+  it("is remembered only as one of a bounded number", () => {
+    const pool = createPool();
+    const wrong = (index: number): string => `no address ${index}`;
+    for (let index = 0; index <= ENDPOINTS_MAX; index++) pool.acquire(wrong(index), () => undefined);
+    expect(pool.report(wrong(0)).failures).toBe(0);
+    expect([pool.report(wrong(1)), pool.report(wrong(ENDPOINTS_MAX))].map(({ failures }) => failures)).toEqual([1, 1]);
   });
 });

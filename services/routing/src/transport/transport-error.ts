@@ -111,7 +111,8 @@ export function kindOfCode(code: Code): EndingKind {
   }
 }
 
-function errorCode(error: unknown): string | undefined {
+/** As the operating system or Node names it. */
+export function errorCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" ? code : undefined;
 }

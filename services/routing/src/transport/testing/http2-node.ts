@@ -30,9 +30,9 @@ export class Http2Node {
     });
   }
 
-  static async open(handler: StreamHandler, options: http2.ServerOptions = {}): Promise<Http2Node> {
+  static async open(handler: StreamHandler, options: http2.ServerOptions = {}, port = 0): Promise<Http2Node> {
     const server = http2.createServer(options);
-    await listen(server);
+    await listen(server, port);
     return new Http2Node(server, handler);
   }
 
@@ -75,10 +75,10 @@ export async function closedEndpoint(): Promise<string> {
   return port.endpoint;
 }
 
-function listen(server: net.Server | http2.Http2Server): Promise<void> {
+function listen(server: net.Server | http2.Http2Server, port = 0): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve());
+    server.listen(port, "127.0.0.1", () => resolve());
   });
 }
 

@@ -18,6 +18,8 @@ interface Entry {
 
 /** Consul looks at gRPC health every 5 s, and the agent at Consul every 3 s. */
 const PATIENCE = { timeout: 30_000, interval: 100 };
+/** A Consul that could not write to its servers, since they had no leader yet, tries again after 15 to 30 s. */
+const RESYNC_PATIENCE = { timeout: 90_000, interval: 100 };
 
 describeWith(["consul"], "a router in a real Consul", (paths) => {
   let consul: RealConsul;
@@ -134,7 +136,7 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
     expect(await maintenance()).toBe("new driver");
     await rpc(second).resume({});
     await vi.waitFor(async () => expect(await maintenance()).toBeUndefined(), PATIENCE);
-  });
+  }, 120_000);
 
   test("maintenance by hand drains the agent, and its end resumes it", async () => {
     const running = await start();
@@ -165,10 +167,10 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
     await vi.waitFor(async () => expect(await maintenance()).toBe("new driver"), PATIENCE);
     await consul.wipe();
     await consul.start();
-    await vi.waitFor(async () => expect(await maintenance()).toBe("new driver"), PATIENCE);
+    await vi.waitFor(async () => expect(await maintenance()).toBe("new driver"), RESYNC_PATIENCE);
     await isPassing();
     expect((await rpc(running).getStatus({})).condition?.isDraining).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   test("starts and serves without Consul, and registers when Consul comes", async () => {
     await consul.kill();
@@ -177,7 +179,7 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
     await vi.waitFor(() => expect(running.log()).toContain("not registered there"), PATIENCE);
     await consul.start();
     await isPassing();
-  }, 60_000);
+  }, 180_000);
 
   test("refuses, before it listens, to publish an address that leads others to themselves", async () => {
     const { code, stderr } = await runDrover("agent", ["--consul", "consul.example:8500", "--listen", "127.0.0.1:0"]);

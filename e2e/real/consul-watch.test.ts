@@ -10,6 +10,8 @@ import { type SimOllamaProcess, startSimOllama } from "../src/sim-ollama-process
 import { callSteadily, type SteadyCaller } from "../src/steady-caller.ts";
 
 const PATIENCE = { timeout: 40_000, interval: 100 };
+/** A Consul agent looks once a minute whether its server still has what it registered there. */
+const RESYNC_PATIENCE = { timeout: 110_000, interval: 200 };
 const MODEL = "chat";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -52,7 +54,7 @@ describeWith(["consul"], "a router that finds its agents in a real Consul", (pat
     return entries.find(({ Service }) => Service.Meta.name === name)?.Service.ID ?? "";
   };
   const isBelieved = () =>
-    vi.waitFor(async () => expect(await readyz(router)).toMatch(/"detail": "\d+ endpoints"/), PATIENCE);
+    vi.waitFor(async () => expect(await readyz(router)).toMatch(/"detail": "\d+ endpoints"/), RESYNC_PATIENCE);
   /** Traffic for as long as `body` takes and a moment on both sides; no call of it may fail. */
   const undisturbed = async (body: () => Promise<void>): Promise<void> => {
     caller = callSteadily(router.address, MODEL);
@@ -106,7 +108,7 @@ describeWith(["consul"], "a router that finds its agents in a real Consul", (pat
     await knows("one", "two");
   });
 
-  test("goes on while the server is dead, and takes what came meanwhile", { timeout: 120_000 }, async () => {
+  test("goes on while the server is dead, and takes what came meanwhile", { timeout: 240_000 }, async () => {
     await undisturbed(async () => {
       await server.kill();
       await vi.waitFor(async () => expect(await readyz(router)).toContain("its list stands"), PATIENCE);
@@ -135,7 +137,7 @@ describeWith(["consul"], "a router that finds its agents in a real Consul", (pat
     });
   });
 
-  test("keeps its nodes when the server lost all its data", { timeout: 120_000 }, async () => {
+  test("keeps its nodes when the server lost all its data", { timeout: 240_000 }, async () => {
     await undisturbed(async () => {
       await server.wipe();
       await server.start();
@@ -148,7 +150,7 @@ describeWith(["consul"], "a router that finds its agents in a real Consul", (pat
   });
 
   test("keeps its nodes when their machine's Consul agent is killed or leaves, and comes back", {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     await undisturbed(async () => {
       await client.kill();

@@ -38,7 +38,16 @@ function watch(content: string | undefined) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
-  return { path, source, lists, errors, look };
+  /** Looks until the source has told so many lists: how fast a real disk answers is not simulated. */
+  const told = (count: number): Promise<void> =>
+    vi.waitFor(
+      async () => {
+        await look(1);
+        expect(lists.length).toBe(count);
+      },
+      { timeout: 4_000, interval: 0 },
+    );
+  return { path, source, lists, errors, look, told };
 }
 
 describe("a file with nodes", () => {
@@ -61,19 +70,19 @@ describe("a file with nodes", () => {
 
 describe("the source of that file", () => {
   it("tells the list at once, and again when the file was changed or replaced", async () => {
-    const { path, lists, look } = watch("a\n");
+    const { path, lists, look, told } = watch("a\n");
     await vi.waitFor(() => expect(lists).toEqual(["a:50052"]));
     await look();
     writeFileSync(path, "a\nb\n");
-    await look();
+    await told(2);
     writeFileSync(`${path}.new`, "c\n");
     renameSync(`${path}.new`, path);
-    await look();
+    await told(3);
     expect(lists).toEqual(["a:50052", "a:50052 b:50052", "c:50052"]);
   });
 
   it("keeps the last good list while the file is wrong, empty or away, and says so once", async () => {
-    const { path, lists, errors, source, look } = watch("a\n");
+    const { path, lists, errors, source, look, told } = watch("a\n");
     await vi.waitFor(() => expect(lists.length).toBe(1));
     for (const spoil of [
       () => writeFileSync(path, "not an address\n"),
@@ -88,17 +97,17 @@ describe("the source of that file", () => {
     expect(errors.length).toBe(3);
     expect(source.status()).toMatchObject({ trouble: `${path}: cannot be read (ENOENT)` });
     writeFileSync(path, "b\n");
-    await look();
+    await told(2);
     expect([lists.at(-1), source.status().trouble]).toEqual(["b:50052", ""]);
   });
 
   it("is not read while it is being written", async () => {
-    const { path, lists, look } = watch("a\nb\n");
+    const { path, lists, look, told } = watch("a\nb\n");
     await vi.waitFor(() => expect(lists.length).toBe(1));
     writeFileSync(path, "a\n");
     await look(1);
     writeFileSync(path, "a\nb\nc\n");
-    await look();
+    await told(2);
     expect(lists).toEqual(["a:50052 b:50052", "a:50052 b:50052 c:50052"]);
   });
 

@@ -59,13 +59,21 @@ export function unnamed(before: HeldMember, trust: ListTrust): HeldMember | { re
   const missing = missingOf(before, trust);
   const reason = reasonToGiveUp(before, missing, trust);
   if (reason !== undefined) return { givenUp: reason };
-  const isGuilty = !trust.isSuspended && !trust.isEmpty && !trust.isFiltered;
-  const standing = before.instance.standing;
-  // Drained stays drained. Where the whole list is doubted, no single node is.
-  const shownStanding: Standing =
-    standing.kind === "serving" && isGuilty ? { kind: "suspect", reason: "Consul no longer lists it" } : standing;
-  const member = memberOf(before.instance, shownStanding);
+  const member = memberOf(before.instance, standingWhileMissing(before.instance, missing, trust));
   return { ...before, missing, shown: isSame(before.shown, member) ? before.shown : member };
+}
+
+/**
+ * Drained stays drained. A check that failed is gone with the registration, and says nothing once the agent itself answers: a
+ * Consul agent that restarts and leaves shows every check as failing for a moment. Where the whole list is doubted, no single
+ * node that served is.
+ */
+function standingWhileMissing({ standing }: ConsulInstance, { unattachedMs }: Missing, trust: ListTrust): Standing {
+  const isGuilty = !trust.isSuspended && !trust.isEmpty && !trust.isFiltered;
+  const isRefuted = standing.kind === "down" && unattachedMs === undefined;
+  if (isRefuted || (standing.kind === "serving" && isGuilty))
+    return { kind: "suspect", reason: "Consul no longer lists it" };
+  return standing;
 }
 
 function missingOf({ missing, instance }: HeldMember, { nowMs, isAttached }: ListTrust): Missing {

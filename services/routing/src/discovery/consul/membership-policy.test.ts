@@ -130,7 +130,16 @@ describe("what vanishes from the list", () => {
     expect(play.isWaiting).toBe(false);
   });
 
-  it("stays drained or down meanwhile, and is let go when a drained agent has left", () => {
+  it("is not held to a check that failed before it vanished, while its agent answers", () => {
+    const play = new Play().list([...named("a", "b"), instance("c", { standing: down })]);
+    expect(play.shown).toBe("a serving, b serving, c down");
+    expect(play.list(named("a", "b")).shown).toBe("a serving, b serving, c suspect");
+    expect(play.list([]).shown).toBe("a serving, b serving, c suspect");
+    play.lost.add("c");
+    expect(play.pass(1).shown).toBe("a serving, b serving, c down");
+  });
+
+  it("stays drained meanwhile, and is let go when a drained agent has left", () => {
     const play = new Play().list([...named("a", "b"), instance("c", { standing: drained })]).list(named("a", "b"));
     expect(play.shown).toBe("a serving, b serving, c draining");
     play.lost.add("c");

@@ -5,7 +5,7 @@
 import type { Completion } from "@drover/proto/drover/inference/v1/inference_pb";
 import { DroverError } from "../errors/drover-error.ts";
 import { META, readNumber, readText } from "../metadata.ts";
-import type { WholeAnswer } from "./answer-stream.ts";
+import type { WholeAnswer } from "./answer-call.ts";
 import { optionalMs } from "./progress.ts";
 import { parseOutput, type Schema } from "./schema.ts";
 import type { Logprob } from "./token-stream.ts";

@@ -3,46 +3,15 @@
  * its reader leaves. What the pieces of a method mean comes in as an AnswerCall.
  */
 import type { Progress as ProgressMessage } from "@drover/proto/drover/inference/v1/inference_pb";
-import { clientError, type DroverError, invalidArgument } from "../errors/drover-error.ts";
+import { clientError, DroverError, invalidArgument } from "../errors/drover-error.ts";
 import { toDroverError } from "../errors/from-connect-error.ts";
 import { META, readText } from "../metadata.ts";
+import type { AnswerCall, OpenedStream, StreamMessage, WholeAnswer } from "./answer-call.ts";
 import type { CollectedAnswer } from "./collected-answer.ts";
 import { type Progress, progressWords, readProgress } from "./progress.ts";
 import type { BegunCall } from "./sending.ts";
 import type { AnswerChunk, TokenStream } from "./token-stream.ts";
 import type { ToolCall } from "./tools.ts";
-
-/** A message of a stream: the contract's oneof. Undefined is what a newer router may add. */
-export interface StreamMessage<Piece, Done> {
-  readonly event:
-    | { readonly case: "progress"; readonly value: ProgressMessage }
-    | { readonly case: "chunk"; readonly value: Piece }
-    | { readonly case: "done"; readonly value: Done }
-    | { readonly case: undefined };
-}
-
-export interface OpenedStream<Piece, Done> {
-  readonly header: Headers;
-  readonly trailer: Headers;
-  readonly message: AsyncIterable<StreamMessage<Piece, Done>>;
-}
-
-/** An answer that came to its end. */
-export interface WholeAnswer<Done> {
-  readonly answer: CollectedAnswer;
-  readonly done: Done;
-  readonly header: Headers;
-  readonly trailer: Headers;
-}
-
-export interface AnswerCall<Piece, Done, Chunk, Result> {
-  /** Throws a DroverError when it must not be sent. */
-  readonly begin: () => BegunCall;
-  readonly open: (call: BegunCall) => Promise<OpenedStream<Piece, Done>>;
-  readonly chunk: (piece: Piece | Done) => Chunk;
-  readonly result: (whole: WholeAnswer<Done>) => Promise<Result>;
-  readonly onProgress: ((progress: Progress) => void) | undefined;
-}
 
 /** fresh → opening → reading → ended; whatever fails goes to ended at once. */
 type State<Piece, Done> =
@@ -224,7 +193,8 @@ export class AnswerStream<Piece, Done, Chunk extends AnswerChunk<ToolCall, unkno
     if (state.kind === "opening" || state.kind === "reading") {
       const { timeoutMs, scope } = state.call;
       const lastProgress = this.#answer.pieces === 0 ? progressWords(this.#lastProgress) : "";
-      return scope.failure(thrown, { ...this.#received(state), timeoutMs, lastProgress });
+      const received = this.#received(state);
+      return withReceived(scope.failure(thrown, { ...received, timeoutMs, lastProgress }), received);
     }
     // Nothing was sent: it was refused, or ended before its first use.
     return toDroverError(thrown, { isCancelled: true, cancelCause: thrown, timeoutMs: undefined, hasAnswered: false });
@@ -235,6 +205,16 @@ export class AnswerStream<Piece, Done, Chunk extends AnswerChunk<ToolCall, unkno
     const { pieces: tokensReceived, text: partialText } = this.#answer;
     return { callId, tokensReceived, partialText, hasAnswered: state.kind === "reading" };
   }
+}
+
+/** An error that was found here, in a message, does not know of the rest of the answer. */
+function withReceived(
+  error: DroverError,
+  { callId, tokensReceived }: { callId: string | undefined; tokensReceived: number },
+) {
+  if (error.reason !== "OUTPUT_INVALID") return error;
+  const { message, reason, status, partialText, cause } = error;
+  return new DroverError(message, { reason, status, partialText, cause, callId, tokensReceived });
 }
 
 function isEmpty({ text, thinking, toolCalls, logprobs }: AnswerChunk<ToolCall, unknown>): boolean {

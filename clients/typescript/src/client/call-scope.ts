@@ -35,10 +35,10 @@ export class CallScope {
   constructor(caller: AbortSignal | undefined, running: Set<CallScope>) {
     this.#caller = caller;
     this.#running = running;
+    running.add(this);
     // By hand: AbortSignal.any() keeps what it is made from (https://github.com/nodejs/node/issues/54614).
     caller?.addEventListener("abort", this.#onAbort, { once: true });
     if (caller?.aborted === true) this.#onAbort();
-    running.add(this);
   }
 
   get signal(): AbortSignal {
@@ -49,6 +49,7 @@ export class CallScope {
   end(why: unknown): void {
     if (this.#controller.signal.aborted) return;
     this.#why = why;
+    this.leave();
     // Of this code connect-node makes RST_STREAM CANCEL, and of any other error INTERNAL_ERROR.
     this.#controller.abort(new ConnectError("the caller ended the call", Code.Canceled));
   }
@@ -59,13 +60,14 @@ export class CallScope {
     this.#running.delete(this);
   }
 
-  /** What the caller is told of an error that its transport threw. Leaves, and frees what the transport still holds. */
+  /** What the caller is told of an error. Ends the call, so that the transport frees what it still holds. */
   failure(error: unknown, call: Omit<FailedCall, "isCancelled" | "cancelCause">): DroverError {
     const isCancelled = this.#controller.signal.aborted;
-    const told = isClosing(this.#why) ? this.#why : error;
-    this.leave();
+    const cancelCause = this.#why;
     this.end(error);
-    return toDroverError(told, { ...call, isCancelled, cancelCause: isCancelled ? this.#why : undefined });
+    return isCancelled
+      ? toDroverError(isClosing(cancelCause) ? cancelCause : error, { ...call, isCancelled, cancelCause })
+      : toDroverError(error, { ...call, isCancelled });
   }
 
   readonly #onAbort = (): void => this.end(this.#caller?.reason);

@@ -9,8 +9,9 @@ import {
   InferenceService,
   type MessageSchema,
 } from "@drover/proto/drover/inference/v1/inference_pb";
+import type { AnswerCall } from "./answer-call.ts";
 import { type AnswerResult, answerResult } from "./answer-result.ts";
-import { type AnswerCall, AnswerStream } from "./answer-stream.ts";
+import { AnswerStream } from "./answer-stream.ts";
 import type { CallOptions } from "./call-options.ts";
 import { ANSWER_CHARACTERS_MAX, CollectedAnswer } from "./collected-answer.ts";
 import { type ImageInput, readImages } from "./images.ts";

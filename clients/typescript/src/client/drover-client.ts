@@ -61,16 +61,12 @@ export interface ClientPlatform {
 /** Throws a DroverError (INVALID_ARGUMENT_LOCAL) for options that are wrong. */
 export function createClient(platform: ClientPlatform, options: DroverClientOptions): DroverClient {
   const { transport, timeoutMs, headers = {}, ...connect } = options;
-  const opened = transport === undefined ? platform.openTransport(connect) : { transport, close: () => undefined };
   refuseBoth(options);
   const running = new RunningCalls();
-  const sending: Sending = {
-    transport: opened.transport,
-    running,
-    headers: callHeaders(headers, {}),
-    timeoutMs: deadlineMs(timeoutMs),
-    readImageFile: platform.readImageFile,
-  };
+  const calls = { running, headers: callHeaders(headers, {}), timeoutMs: deadlineMs(timeoutMs) };
+  // Last: nothing is to be closed when an option is wrong.
+  const opened = transport === undefined ? platform.openTransport(connect) : { transport, close: () => undefined };
+  const sending: Sending = { ...calls, transport: opened.transport, readImageFile: platform.readImageFile };
   const close = async (): Promise<void> => {
     running.close();
     await opened.close();

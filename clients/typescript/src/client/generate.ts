@@ -8,8 +8,9 @@ import {
   type GenerateRequestSchema,
   InferenceService,
 } from "@drover/proto/drover/inference/v1/inference_pb";
+import type { AnswerCall } from "./answer-call.ts";
 import { type AnswerResult, answerResult } from "./answer-result.ts";
-import { type AnswerCall, AnswerStream } from "./answer-stream.ts";
+import { AnswerStream } from "./answer-stream.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { ParsedOf } from "./chat.ts";
 import { ANSWER_CHARACTERS_MAX, CollectedAnswer } from "./collected-answer.ts";

@@ -4,8 +4,11 @@
  */
 import { clientError, invalidArgument } from "../errors/drover-error.ts";
 
-/** A JSON Schema as an object. Its keys are sent in their order, which models heed. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+/**
+ * A JSON Schema as an object. Its keys are sent in their order, which models heed; keys that are whole numbers come first, since
+ * JavaScript sorts them, and only JSON text avoids it. `object`, because schemas that are interfaces fit no Record.
+ */
+export type JsonSchema = object;
 
 /** A JSON Schema that says the type of its values: see `jsonSchema`. */
 export type TypedJsonSchema<Value> = JsonSchema & { readonly [VALUE]?: Value };
@@ -48,7 +51,7 @@ export function jsonSchema<Value>(schema: JsonSchema): TypedJsonSchema<Value> {
 
 /** The schema as JSON text. `what` names it in errors. */
 export function schemaText(schema: Schema, what: string): string {
-  if (typeof schema === "string") return schema;
+  if (typeof schema === "string") return checkedText(schema, what);
   const plain = isStandardSchema(schema) ? standardToJsonSchema(schema, what) : schema;
   try {
     return JSON.stringify(plain);
@@ -71,6 +74,15 @@ export function parseOutputNow(json: string, schema: Schema | undefined, what: s
   if (result instanceof Promise)
     throw invalidArgument(`The schema of ${what} answers later; use one that answers at once.`);
   return accepted(result, json, what);
+}
+
+function checkedText(text: string, what: string): string {
+  try {
+    JSON.parse(text);
+    return text;
+  } catch (cause) {
+    throw invalidArgument(`${what} is not JSON text: ${wordsOf(cause)}`, cause);
+  }
 }
 
 function parseJson(json: string, what: string): unknown {

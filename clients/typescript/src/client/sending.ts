@@ -34,12 +34,15 @@ export function beginCall(sending: Sending, options: CallOptions): BegunCall {
   return { scope: sending.running.enter(options.signal), headers, timeoutMs };
 }
 
-export function sendStream<Input extends DescMessage, Output extends DescMessage>(
+/** Async, so that what transports throw at once is a rejection too. */
+export async function sendStream<Input extends DescMessage, Output extends DescMessage>(
   transport: Transport,
   method: DescMethodServerStreaming<Input, Output>,
   request: MessageInitShape<Input>,
   { scope, headers, timeoutMs }: BegunCall,
 ): Promise<StreamResponse<Input, Output>> {
+  // It may have been ended while images were read.
+  scope.signal.throwIfAborted();
   return transport.stream(method, scope.signal, timeoutMs, headers, only(request));
 }
 

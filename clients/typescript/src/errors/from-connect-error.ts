@@ -45,7 +45,8 @@ export function toDroverError(error: unknown, call: FailedCall): DroverError {
   }
   if (connect.code === Code.DeadlineExceeded && call.timeoutMs !== undefined) return deadlineExceeded(connect, call);
   if (connect.isWireError) return serverError(connect, call, { reason: "UNSPECIFIED" });
-  if (error instanceof TypeError && !isFetchFailure(error)) return invalidArgument(error.message, error);
+  // Of a header that HTTP does not allow, before anything was sent; what fetch throws is wrapped by connect.
+  if (error instanceof TypeError) return invalidArgument(error.message, error);
   return isConnectionError(connect.code) ? connectionError(connect, call) : serverError(connect, call, {});
 }
 
@@ -64,7 +65,7 @@ function serverError(
     retryAfterMs: retryAfterMs(error),
     node: readText(metadata, META.node) ?? facts["node"],
     attempts: readNumber(metadata, META.attempts) ?? attemptOf(facts),
-    callId: readText(metadata, META.call) ?? call.callId,
+    callId: call.callId ?? callIdOf(metadata),
     cause: error,
   });
 }
@@ -99,8 +100,16 @@ function connectionError(cause: ConnectError, call: FailedCall): DroverError {
     const words = `The connection to the router broke under the call, which may have run: ${cause.rawMessage}`;
     return clientError("CONNECTION_LOST", words, init);
   }
-  const words = `No router could be reached: ${cause.rawMessage}. Is it running at this address?`;
-  return clientError("ROUTER_UNREACHABLE", words, init);
+  return clientError("ROUTER_UNREACHABLE", `No router could be reached: ${unreachableWords(cause)}`, init);
+}
+
+/** Browsers say the same of a closed port and of a page that CORS does not allow. */
+function unreachableWords(error: ConnectError): string {
+  const said = causesOf(error).map(({ message }) => message);
+  const deepest = said.at(-1) ?? error.rawMessage;
+  return said.length === 1 && causesOf(error).some(isFetchFailure)
+    ? `${deepest}. Is it running at this address, and does its --cors-origin allow this page?`
+    : `${deepest}. Is it running at this address?`;
 }
 
 function received({ callId, tokensReceived = 0, partialText = "" }: FailedCall) {
@@ -111,6 +120,11 @@ function received({ callId, tokensReceived = 0, partialText = "" }: FailedCall) 
 function retryAfterMs(error: ConnectError): number | undefined {
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return delay === undefined ? readNumber(error.metadata, META.retryPushbackMs) : durationMs(delay);
+}
+
+/** connect adds the response headers to the trailers of an error, so that the id may be there twice. */
+function callIdOf(metadata: Headers): string | undefined {
+  return readText(metadata, META.call)?.split(",", 1)[0];
 }
 
 function attemptOf(facts: Readonly<Record<string, string>>): number | undefined {
@@ -126,12 +140,21 @@ function isConnectionError(code: Code): boolean {
 /** Nothing was sent: nobody listens, or the name leads nowhere. */
 const NEVER_CONNECTED = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
-function isUnreachable({ cause }: ConnectError): boolean {
-  for (let error = cause; error instanceof Error; error = error.cause) {
-    if ("code" in error && NEVER_CONNECTED.includes(String(error.code))) return true;
-    if (isFetchFailure(error)) return true;
+function isUnreachable(error: ConnectError): boolean {
+  return causesOf(error).some(
+    (cause) => ("code" in cause && NEVER_CONNECTED.includes(String(cause.code))) || isFetchFailure(cause),
+  );
+}
+
+/** Outermost first, without the error itself. */
+function causesOf(error: Error): Error[] {
+  const causes: Error[] = [];
+  let { cause } = error;
+  while (cause instanceof Error && !causes.includes(cause)) {
+    causes.push(cause);
+    cause = cause.cause;
   }
-  return false;
+  return causes;
 }
 
 /** Fetch says no more than this of a connection that it did not get, on purpose. */

@@ -48,7 +48,7 @@ export type { AnswerChunk, Logprob, TokenStream } from "./client/token-stream.ts
 export type { Tool, ToolCall, ToolCallInput, ToolCallOf } from "./client/tools.ts";
 export type { ConnectOptions, TlsOptions } from "./connect/connect-options.ts";
 export { DroverError } from "./errors/drover-error.ts";
-export type { ClientReason, DroverReason, KnownReason, ServerReason } from "./errors/reasons.ts";
+export type { ClientReason, DroverReason, ServerReason } from "./errors/reasons.ts";
 export type { GrpcStatus } from "./errors/status.ts";
 
 /** A client of the router at `address`. Nothing is connected before the first call. Throws a DroverError for wrong options. */

@@ -6,6 +6,8 @@ import type { GrpcStatus } from "./status.ts";
 
 export interface DroverErrorInit {
   readonly reason: DroverReason;
+  /** Default: `reason`. */
+  readonly rawReason?: string | undefined;
   readonly status: GrpcStatus;
   readonly retryAfterMs?: number | undefined;
   readonly node?: string | undefined;
@@ -26,8 +28,10 @@ export interface DroverErrorInit {
  */
 export class DroverError extends Error {
   override readonly name = "DroverError";
-  /** Why, as one word. Known ones are literals, so that an editor completes them; a newer router may say others. */
+  /** Why, as one word. */
   readonly reason: DroverReason;
+  /** The same as it came over the wire; differs where `reason` is "OTHER", since only a newer router knows it. */
+  readonly rawReason: string;
   /** The gRPC status. */
   readonly status: GrpcStatus;
   /** When another try may succeed, in ms from now. Undefined: nobody said that waiting helps. */
@@ -48,6 +52,7 @@ export class DroverError extends Error {
   constructor(message: string, init: DroverErrorInit) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
     this.reason = init.reason;
+    this.rawReason = init.rawReason ?? init.reason;
     this.status = init.status;
     this.retryAfterMs = init.retryAfterMs;
     this.node = init.node;

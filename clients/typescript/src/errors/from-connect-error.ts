@@ -7,7 +7,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
 import { META, readNumber, readText } from "../metadata.ts";
 import { clientError, DroverError, type DroverErrorInit, invalidArgument } from "./drover-error.ts";
-import type { ServerReason } from "./reasons.ts";
+import { readReason, type ServerReason } from "./reasons.ts";
 import { statusOf } from "./status.ts";
 
 /** What the caller's side knows of a call that failed. */
@@ -41,25 +41,27 @@ export function toDroverError(error: unknown, call: FailedCall): DroverError {
   const connect = ConnectError.from(error);
   const info = connect.findDetails(ErrorInfoSchema).find(({ domain }) => domain === ERROR_DOMAIN);
   if (info !== undefined) {
-    return serverError(connect, call, { reason: info.reason, facts: info.metadata });
+    return serverError(connect, call, { rawReason: info.reason, facts: info.metadata });
   }
   if (connect.code === Code.DeadlineExceeded && call.timeoutMs !== undefined) return deadlineExceeded(connect, call);
-  if (connect.isWireError) return serverError(connect, call, { reason: "UNSPECIFIED" });
+  if (connect.isWireError) return serverError(connect, call);
   // Of a header that HTTP does not allow, before anything was sent; what fetch throws is wrapped by connect.
   if (error instanceof TypeError) return invalidArgument(error.message, error);
-  return isConnectionError(connect.code) ? connectionError(connect, call) : serverError(connect, call, {});
+  return isConnectionError(connect.code) ? connectionError(connect, call) : serverError(connect, call);
 }
 
+/** Something answered with a status; without a reason of Drover's it was a proxy, or is not Drover. */
 function serverError(
   error: ConnectError,
   call: FailedCall,
-  { reason = "UNSPECIFIED", facts = {} }: Partial<Pick<DroverErrorInit, "reason" | "facts">>,
+  { rawReason, facts = {} }: Pick<DroverErrorInit, "rawReason" | "facts"> = {},
 ): DroverError {
   const { metadata } = error;
   const words = error.rawMessage === "" ? `The call ended with ${statusOf(error.code)}.` : error.rawMessage;
   return new DroverError(words, {
     ...received(call),
-    reason,
+    reason: rawReason === undefined ? "UNSPECIFIED" : readReason(rawReason),
+    rawReason,
     facts,
     status: statusOf(error.code),
     retryAfterMs: retryAfterMs(error),

@@ -42,15 +42,16 @@ function moduleOf([first, ...others]: readonly Example[], address: string): stri
     ({ code, line }) => `process.stdout.write(${JSON.stringify(marker(line))});\n{\n${bodyOf(code)}}\n`,
   );
   const text = [...imports, bodyOf(first?.code ?? ""), ...scopes, "await client.close();\n"].join("\n");
-  return text.replaceAll("localhost:50051", address);
+  // Nobody listens at port 1: the page's first router is away.
+  return text.replaceAll("localhost:50051", address).replaceAll("localhost:50050", "127.0.0.1:1");
 }
 
 function tsconfig(): string {
   return JSON.stringify({
     extends: join(CHECKOUT, "tsconfig.base.json"),
+    compilerOptions: { noUnusedLocals: false },
     // The types of connect name what only a browser declares.
-    compilerOptions: { noUnusedLocals: false, skipLibCheck: true },
-    files: ["page.ts"],
+    files: ["page.ts", join(CHECKOUT, "tools", "headers-init.d.ts")],
   });
 }
 

@@ -38,7 +38,7 @@ export {
   textSchema,
 } from "./config/values.ts";
 export { ConfigError } from "./config-error.ts";
-export { type ConsulAccess, consulAccess } from "./consul-access.ts";
+export { type ConsulAccess, consulAccess, consulAddressOf } from "./consul-access.ts";
 export { formatGrpcTimeout, hopDeadlineMs, parseGrpcTimeoutMs, readDeadlineMs } from "./deadline.ts";
 export { DroverError, type DroverErrorOptions, InvariantError, invariant } from "./drover-error.ts";
 export {
@@ -74,6 +74,7 @@ export { formatLabels, isLabels, type Labels, MAX_LABELS, parseLabels } from "./
 export { Lifecycle, type StopOptions } from "./lifecycle.ts";
 export { LISTED_MAX, listed } from "./listed.ts";
 export { bindSocket } from "./listener/bind.ts";
+export { createErrorInterceptor } from "./listener/error-interceptor.ts";
 export type { RelayHandler, RelayRoute } from "./listener/http-sides.ts";
 export { LISTENER_LIMITS, type ListenerLimits } from "./listener/limits.ts";
 export { type Listener, type ListenerOptions, openListener } from "./listener/listener.ts";

@@ -7,6 +7,15 @@ const processes = { pool: "forks" as const, fileParallelism: false, testTimeout:
 export default defineConfig({
   test: {
     reporters: ["default", "./tools/tally-reporter.ts"],
+    // `npm run coverage`: of the client alone, which applications build on and no other program of ours runs.
+    coverage: {
+      provider: "v8",
+      include: ["clients/typescript/src/**/*.ts"],
+      exclude: ["**/*.test.ts", "**/*.cases.ts", "**/testing/**"],
+      reporter: ["text", "json-summary"],
+      reportsDirectory: "node_modules/.coverage",
+      thresholds: { lines: 90 },
+    },
     projects: [
       {
         test: {

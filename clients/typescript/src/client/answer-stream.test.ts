@@ -1,4 +1,6 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { ProgressSchema } from "@drover/proto/drover/inference/v1/inference_pb";
 import { describe, expect, it, vi } from "vitest";
 import {
   done,
@@ -14,6 +16,7 @@ import { DroverError } from "../errors/drover-error.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { Progress } from "./progress.ts";
 
+type ProgressKind = MessageInitShape<typeof ProgressSchema>["kind"] & object;
 type Chat = NonNullable<InMemoryAnswers["chat"]>;
 
 function chatWith(answer: Chat, options: CallOptions = {}) {
@@ -165,16 +168,27 @@ describe("a token stream that fails", () => {
     expect(unhandled).not.toHaveBeenCalled();
   });
 
-  it("says what was heard last when the caller's own timer is first", async () => {
-    const progress = { kind: { case: "queued" as const, value: { position: 3 } } };
+  it.each<[string, ProgressKind, RegExp]>([
+    ["a queue", { case: "queued", value: { position: 3 } }, /it waited in a queue, 3 ahead of it\.$/],
+    ["a queue of unknown length", { case: "queued", value: {} }, /it waited in a queue\.$/],
+    ["a load", { case: "loading", value: {} }, /the node was loading the model\.$/],
+    ["a prompt that is read", { case: "prefill", value: {} }, /the node was reading the prompt\.$/],
+    [
+      "a retry",
+      { case: "retrying", value: { node: "a", reason: "X" } },
+      /node "a" had failed \(X\) and another was tried\.$/,
+    ],
+    ["a resumption", { case: "resumed", value: { node: "b" } }, /node "b" went on with the answer\.$/],
+  ])("says what was heard last when the caller's own timer is first: %s", async (_, kind, words) => {
     const answer: Chat = async function* (_, { signal }) {
-      yield { case: "progress", value: progress };
+      yield { case: "progress", value: { kind } };
       await new Promise((wake) => signal.addEventListener("abort", wake));
     };
     const { stream } = chatWith(answer, { timeoutMs: 40 });
     const error = await failureOf(stream.text());
     expect(error).toMatchObject({ reason: "DEADLINE_EXCEEDED", status: "DEADLINE_EXCEEDED", tokensReceived: 0 });
-    expect(error.message).toMatch(/deadline of 40 ms passed before the first token.*queue, 3 ahead of it/);
+    expect(error.message).toContain("deadline of 40 ms passed before the first token");
+    expect(error.message).toMatch(words);
   });
 
   it("reads the router's own word on a passed deadline alike", async () => {

@@ -84,6 +84,11 @@ describe("what a router says", () => {
     expect([error.node, error.attempts, error.facts["model"]]).toEqual(["n", 3, "m"]);
   });
 
+  it("may be a transport of this client's, which has reasons of its own", () => {
+    for (const reason of ["CONNECTION_LOST", "ROUTER_UNREACHABLE", "TOKEN_UNAVAILABLE"])
+      expect(toDroverError(routerError(Code.Unavailable, reason), CALL).reason).toBe(reason);
+  });
+
   it("takes grpc-retry-pushback-ms for the delay, and a negative one for none", () => {
     const pushback = (ms: string) =>
       toDroverError(routerError(Code.Unavailable, "X", { trailers: { "grpc-retry-pushback-ms": ms } }), CALL)

@@ -54,26 +54,29 @@ const SERVER_REASONS = [
 /** What a router or an agent says in google.rpc.ErrorInfo.reason. A test holds this list equal to Drover's table of endings. */
 export type ServerReason = (typeof SERVER_REASONS)[number];
 
-/** What this client says itself; nothing of it comes over the wire. */
-export type ClientReason =
+const CLIENT_REASONS = [
   /** An argument or an option is wrong. Nothing was sent. */
-  | "INVALID_ARGUMENT_LOCAL"
+  "INVALID_ARGUMENT_LOCAL",
   /** The client was closed. */
-  | "CLIENT_CLOSED"
+  "CLIENT_CLOSED",
   /** No connection could be made, so the call never ran. In a browser: no answer began, and whether it ran is not known. */
-  | "ROUTER_UNREACHABLE"
+  "ROUTER_UNREACHABLE",
   /** The connection broke under the call; it may have run. */
-  | "CONNECTION_LOST"
+  "CONNECTION_LOST",
   /** The function that gives the token failed, or gave what is none. Nothing was sent. */
-  | "TOKEN_UNAVAILABLE"
+  "TOKEN_UNAVAILABLE",
   /** An answer that the contracts rule out, such as a stream that ended well without its last message. */
-  | "PROTOCOL_ERROR"
+  "PROTOCOL_ERROR",
   /** A status without a reason of Drover's: from a proxy in between, or from something that is not Drover. */
-  | "UNSPECIFIED"
+  "UNSPECIFIED",
   /** The answer is not what the given schema asks for, or not JSON. The text is in `partialText`. */
-  | "OUTPUT_INVALID"
+  "OUTPUT_INVALID",
   /** The answer is longer than `text()` and `result()` collect. */
-  | "ANSWER_TOO_LONG";
+  "ANSWER_TOO_LONG",
+] as const;
+
+/** What this client says itself; nothing of it comes from a router. */
+export type ClientReason = (typeof CLIENT_REASONS)[number];
 
 /**
  * Every value of `DroverError.reason`, all literals: a comparison narrows, a misspelt one does not compile, a switch can be
@@ -82,7 +85,11 @@ export type ClientReason =
  */
 export type DroverReason = ServerReason | ClientReason | "OTHER";
 
-/** The reason that came over the wire. */
-export function readReason(raw: string): ServerReason | "OTHER" {
-  return SERVER_REASONS.find((reason) => reason === raw) ?? "OTHER";
+const KNOWN: ReadonlyMap<string, ServerReason | ClientReason> = new Map(
+  [...SERVER_REASONS, ...CLIENT_REASONS].map((reason) => [reason, reason]),
+);
+
+/** The reason that an error carries: a router's, or that of a transport of this client. */
+export function readReason(raw: string): DroverReason {
+  return KNOWN.get(raw) ?? "OTHER";
 }

@@ -76,8 +76,8 @@ describe("npm start where no Ollama answers", () => {
     );
     expect(process.stderr()).toBe("");
 
-    const file = /^\/\/ Asks the fleet[\s\S]*?^}$/m.exec(shown)?.[0] ?? "";
-    expect(file).toContain(`http://${address}`);
+    const file = /^\/\/ Asks the fleet[\s\S]*?^await drover\.close\(\);$/m.exec(shown)?.[0] ?? "";
+    expect(file).toContain(`"${address}"`);
     const pasted = await runTypeScript(file);
     expect(pasted).toMatchObject({ code: 0, stderr: "" });
     expect(pasted.stdout.length).toBeGreaterThan(10);

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 export const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const MAIN = join(CHECKOUT, "services/quickstart/src/main.ts");
-const START_LIMIT_MS = 25_000;
+const START_LIMIT_MS = 40_000;
 
 export interface StartEnd {
   /** Null when a signal ended it. */

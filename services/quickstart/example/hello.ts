@@ -1,10 +1,7 @@
 // Asks the fleet for an answer and prints it as it comes.
-import { createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
-import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { createDroverClient } from "@drover/client";
 
-const drover = createClient(InferenceService, createGrpcTransport({ baseUrl: "http://127.0.0.1:50051" }));
+const drover = createDroverClient({ address: "127.0.0.1:50051" });
 const answer = drover.chat({ model: "llama3.2:1b", messages: [{ role: "user", content: "Say hello." }] });
-for await (const { event } of answer) {
-  if (event.case === "chunk" || event.case === "done") process.stdout.write(event.value.message?.content ?? "");
-}
+for await (const { text } of answer) process.stdout.write(text);
+await drover.close();

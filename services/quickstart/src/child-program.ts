@@ -11,6 +11,8 @@ import { readLines } from "./read-lines.ts";
 export interface ChildFacts {
   /** `host:port`. */
   readonly address: string;
+  /** `host:port` of health and metrics; absent for programs that have none. */
+  readonly opsAddress?: string;
 }
 
 export interface ChildEnd {
@@ -113,7 +115,7 @@ export class ChildProgram {
   async #waitForStart(): Promise<ChildStart> {
     const ready = new Promise<ChildStart>((resolve) => {
       this.#child.on("message", (message) => {
-        if (isReady(message)) resolve({ kind: "ready", address: message.address });
+        if (isReady(message)) resolve({ kind: "ready", ...factsOf(message) });
       });
     });
     const failed = this.ended.then(({ code, signal }): ChildStart => {
@@ -134,6 +136,10 @@ export class ChildProgram {
 /** "ended with exit code 1", "was ended by SIGKILL". */
 export function howItEnded({ code, signal }: ChildEnd): string {
   return signal === null ? `ended with exit code ${code ?? "unknown"}` : `was ended by ${signal}`;
+}
+
+function factsOf({ address, opsAddress }: ChildFacts): ChildFacts {
+  return { address, ...(typeof opsAddress === "string" ? { opsAddress } : {}) };
 }
 
 function isReady(message: unknown): message is ChildFacts {

@@ -2,18 +2,19 @@
 import { join } from "node:path";
 import { ConfigError, formatHostPort, sleep } from "@drover/platform";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
+import type { ChildFacts } from "./child-program.ts";
 import type { StartConfig } from "./config.ts";
 import { openClient } from "./open-client.ts";
 import { chooseSampleModel, isSettled, type SampleModel } from "./sample-model.ts";
 import { StartError } from "./start-error.ts";
 import type { NodeSurroundings } from "./start-node.ts";
 
-/** Resolves with the router's `host:port`. Rejects with a ConfigError when its flags are wrong, as with a port that is taken. */
+/** Resolves when it serves. Rejects with a ConfigError when its flags are wrong, as with a port that is taken. */
 export async function startRouter(
   { listen, corsOrigins }: StartConfig,
   endpoints: readonly string[],
   { programs, home, consulUrl }: NodeSurroundings,
-): Promise<string> {
+): Promise<ChildFacts> {
   const fleet = consulUrl === undefined ? ["--nodes", endpoints.join(",")] : ["--consul", consulUrl];
   const router = programs.start({
     kind: "router",
@@ -24,7 +25,7 @@ export async function startRouter(
     ],
   });
   const start = await router.started;
-  if (start.kind === "ready") return start.address;
+  if (start.kind === "ready") return start;
   await programs.isStopping();
   if (start.code === 2) throw new ConfigError(start.why.replace(/^drover-router: /gm, "").split("\n"));
   throw new StartError(`the router did not start: ${start.why}`);

@@ -54,10 +54,13 @@ export async function start(config: StartConfig, surroundings: StartSurroundings
   const { starting, count } = await startFleet(plans, fleet);
   if (alive.size === 0) throw new StartError("no node could be started");
   const endpoints = starting.filter(({ plan }) => alive.has(plan.name)).map(({ endpoint }) => endpoint);
-  const address = await startRouter(config, endpoints, nodes);
+  const { address, opsAddress } = await startRouter(config, endpoints, nodes);
   routerIsOpen.resolve();
   if (consulUrl !== undefined) print(`\nConsul  ${consulUrl}/ui`);
-  print(`\nRouter  ${address}\nNodes   ${starting.map(({ plan }) => describeNode(plan)).join("\n        ")}\n`);
+  const health = opsAddress === undefined ? "" : `; health and metrics at http://${opsAddress}/readyz and /metrics`;
+  print(
+    `\nRouter  ${address}${health}\nNodes   ${starting.map(({ plan }) => describeNode(plan)).join("\n        ")}\n`,
+  );
   lifecycle.stopSignal.addEventListener("abort", () => print("\nStopping.\n"), { once: true });
   const model = await findSampleModel(address, count, nodes);
   if (!config.isSampleOff && model === undefined) print("\nNo node has a model for a sample prompt yet.\n");

@@ -3,7 +3,7 @@
  * bytes. gRPC callers never come here: their streams go to the relay.
  */
 import { type DescMethod, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { type ByteBudget, callIdOf, DroverError, META, type Metadata } from "@drover/platform";
 import {
   type ChatResponseSchema,
@@ -62,6 +62,7 @@ async function* answers<Desc extends Output>(
   const caller = new ConnectCaller<Desc>(method.output);
   const call = options.dispatcher.start(requestOf(options, served), caller);
   const leave = (): void => {
+    if (isDeadline(context.signal.reason)) return;
     call.cancel();
     caller.leave();
   };
@@ -82,6 +83,14 @@ async function* answers<Desc extends Output>(
     // An error carries it already, and connect would send both.
     if (!isWhole) context.responseTrailer.delete(META.call);
   }
+}
+
+/**
+ * Connect's timer for the deadline. Dispatch has one of its own that is a little earlier, and on a busy machine both are due at once:
+ * the caller would be told CANCELLED where dispatch can say where the time went.
+ */
+function isDeadline(reason: unknown): boolean {
+  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
 
 function setTrailers({ responseTrailer }: HandlerContext, trailers: Metadata): void {

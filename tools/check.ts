@@ -24,6 +24,8 @@ const STEPS: readonly Step[] = [
       runTool("biome", ["lint", "--error-on-warnings", "--max-diagnostics=200", "--colors=off", "--reporter=concise"]),
   },
   { name: "types", run: () => runTool("tsc", ["--project", "tsconfig.json", "--pretty", "false"]) },
+  // With a browser's globals, and the page of the example without Node's.
+  { name: "types in a browser", run: checkBrowserTypes },
   { name: "proto lint", run: () => runTool("buf", ["lint"]) },
   {
     name: "proto format",
@@ -34,6 +36,11 @@ const STEPS: readonly Step[] = [
   { name: "lock file complete", run: () => runTool("node", ["tools/complete-lock.ts", "--check"]) },
   { name: "unit tests", run: () => runTool("vitest", ["run", "--project", "unit", "--reporter", "dot"]) },
 ];
+
+async function checkBrowserTypes(): Promise<ToolResult> {
+  const page = await runTool("tsc", ["--project", "clients/examples/browser/tsconfig.json", "--pretty", "false"]);
+  return page.isPassed ? await runTool("tsc", ["--project", "e2e/tsconfig.browser.json", "--pretty", "false"]) : page;
+}
 
 async function checkBreaking(): Promise<ToolResult> {
   if (existsSync(path.join(ROOT, RELEASE_IMAGE))) return await runTool("buf", ["breaking", "--against", RELEASE_IMAGE]);

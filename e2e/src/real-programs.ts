@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 
 /** Where each program is looked for. `model` is a chat model as a GGUF file; `python` has grpcio installed. */
 const PLACES = {
+  chromium: () => onPath("chromium"),
   consul: () => onPath("consul"),
   envoy: () => onPath("envoy"),
   grpcurl: () => onPath("grpcurl"),
@@ -16,6 +17,7 @@ const PLACES = {
 } as const;
 
 const WANTED = {
+  chromium: "chromium on PATH",
   consul: "consul on PATH",
   envoy: "envoy on PATH",
   grpcurl: "grpcurl on PATH",

@@ -12,6 +12,7 @@ const PLACES = {
   grpcurl: () => onPath("grpcurl"),
   nginx: () => onPath("nginx"),
   ollama: () => onPath("ollama"),
+  openssl: () => onPath("openssl"),
   model: () => process.env["DROVER_MODEL_GGUF"] ?? "",
   python: () => path.join(process.env["DROVER_TOOLS"] ?? "", "python", "bin", "python"),
 } as const;
@@ -23,6 +24,7 @@ const WANTED = {
   grpcurl: "grpcurl on PATH",
   nginx: "nginx on PATH",
   ollama: "ollama on PATH",
+  openssl: "openssl on PATH",
   model: "DROVER_MODEL_GGUF naming a GGUF file",
   python: "DROVER_TOOLS with python/bin/python and grpcio in it",
 } as const satisfies Record<ProgramName, string>;

@@ -4,7 +4,7 @@
 import { invalidArgument } from "../errors/drover-error.ts";
 
 export const DEFAULT_PORT = 50_051;
-const DEFAULT_ADDRESS = `http://127.0.0.1:${DEFAULT_PORT}`;
+const DEFAULT_ADDRESS = `127.0.0.1:${DEFAULT_PORT}`;
 const CONSUL_HTTP_PORT = 8500;
 /** A client holds a connection to some of them; nobody runs more routers than this. */
 const ADDRESSES_MAX = 256;

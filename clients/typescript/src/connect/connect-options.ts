@@ -23,7 +23,7 @@ export type TokenSource = string | (() => string | Promise<string>);
 export interface ConnectOptions {
   /**
    * Where a router, or an agent, listens; several of them are one service, and a call goes to the next where the first provably
-   * did not run it. Default `http://127.0.0.1:50051`.
+   * did not run it. Default `127.0.0.1:50051`.
    *
    * - `host:50051`, `host` (port 50051), `[::1]:50051`: without TLS, with it where `tls` is given;
    * - `http://host:50051`, `https://host`: a URL means what URLs mean, so its ports without a number are 80 and 443;

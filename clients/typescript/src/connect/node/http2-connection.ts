@@ -14,8 +14,10 @@ import {
   type OutgoingHttpHeaders,
   type SecureClientSessionOptions,
 } from "node:http2";
+import type { Socket } from "node:net";
 import type { Clock, Timer } from "../clock.ts";
 import { NotSentError } from "./not-sent-error.ts";
+import { openSocket } from "./open-socket.ts";
 
 export interface ConnectionLimits {
   /** Until the other side has said its first word: TCP, TLS and HTTP/2's SETTINGS. Default 5 s. */
@@ -50,10 +52,16 @@ const SESSION_OPTIONS: SecureClientSessionOptions = {
   settings: { enablePush: false, initialWindowSize: 1 << 20 },
 };
 
+const CLEAR_CLOSED = "it closed the connection before a word of HTTP/2 (is it https there, or no router?)";
+const TLS_CLOSED =
+  "it closed the connection before a word of HTTP/2 (is it no router, or does it want another certificate of the client, tls.cert and tls.key?)";
+
 export class Http2Connection {
   /** Resolves when it takes streams, rejects with a NotSentError when it never will. */
   readonly ready: Promise<void>;
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
+  readonly #isTls: boolean;
   readonly #options: ConnectionOptions;
   #streams = 0;
   #usedMs: number;
@@ -66,7 +74,9 @@ export class Http2Connection {
   constructor(origin: string, options: ConnectionOptions) {
     this.#options = options;
     this.#usedMs = options.clock.nowMs();
-    this.#session = connect(origin, { ...SESSION_OPTIONS, ...options.tls });
+    this.#isTls = origin.startsWith("https:");
+    this.#socket = openSocket(origin, options.tls);
+    this.#session = connect(origin, { ...SESSION_OPTIONS, createConnection: () => this.#socket });
     this.ready = this.#open();
     // Nobody may be waiting any more when it fails.
     this.ready.catch(ignore);
@@ -125,7 +135,10 @@ export class Http2Connection {
   }
 
   close(error: Error): void {
+    const isClosing = this.#session.closed;
     if (!this.#session.destroyed) this.#session.destroy(error, constants.NGHTTP2_CANCEL);
+    // It would wait for the other side to close first.
+    if (isClosing) this.#socket.destroy();
   }
 
   #open(): Promise<void> {
@@ -135,7 +148,7 @@ export class Http2Connection {
     const timer = clock.after(limits.connectTimeoutMs, () => {
       session.destroy(Object.assign(new Error("connect timeout"), { code: "ETIMEDOUT" }));
     });
-    let failure: unknown = new Error("closed before the first word");
+    let failure: unknown;
     // All for the whole life of the connection: errors come late, too.
     session.on("error", (error) => {
       failure = error;
@@ -146,7 +159,7 @@ export class Http2Connection {
     session.on("close", () => {
       timer.cancel();
       this.#timer?.cancel();
-      opened.reject(new NotSentError("the connection could not be opened", { cause: failure }));
+      opened.reject(new NotSentError(this.#isTls ? TLS_CLOSED : CLEAR_CLOSED, { cause: failure }));
     });
     session.once("remoteSettings", () => {
       timer.cancel();

@@ -34,7 +34,7 @@ function examples(): Example[] {
 const marker = (line: number): string => `=== line ${line} ===\n`;
 
 /** All as one module: imports first, then the page's first block, whose names the others use, then each in a scope of its own. */
-function moduleOf([first, ...others]: readonly Example[], address: string): string {
+function moduleOf([first, ...others]: readonly Example[], addresses: Readonly<Record<string, string>>): string {
   const all = [first, ...others].map((example) => example?.code ?? "").join("");
   const imports = new Set(all.split("\n").filter((line) => line.startsWith("import ")));
   const bodyOf = (code: string): string => code.replace(/^import .*\n/gm, "");
@@ -42,8 +42,7 @@ function moduleOf([first, ...others]: readonly Example[], address: string): stri
     ({ code, line }) => `process.stdout.write(${JSON.stringify(marker(line))});\n{\n${bodyOf(code)}}\n`,
   );
   const text = [...imports, bodyOf(first?.code ?? ""), ...scopes, "await client.close();\n"].join("\n");
-  // Nobody listens at port 1: the page's first router is away.
-  return text.replaceAll("localhost:50051", address).replaceAll("localhost:50050", "127.0.0.1:1");
+  return text.replace(/localhost:\d+/g, (named) => addresses[named] ?? named);
 }
 
 function tsconfig(): string {
@@ -70,7 +69,17 @@ describe("the client by example", () => {
     }
     router = await startDrover("router", ["--nodes", agents.map(({ address }) => address).join(",")]);
     folder = installedFolder();
-    folder.write("page.ts", moduleOf(examples(), router.address));
+    const [first, second] = agents;
+    folder.write(
+      "page.ts",
+      moduleOf(examples(), {
+        "localhost:50051": router.address,
+        // Nobody listens there: the first router of the page is away.
+        "localhost:50050": "127.0.0.1:1",
+        "localhost:50052": first?.address ?? "",
+        "localhost:50053": second?.address ?? "",
+      }),
+    );
     folder.write("tsconfig.json", tsconfig());
   });
 
@@ -84,7 +93,7 @@ describe("the client by example", () => {
     const tsc = join(CHECKOUT, "node_modules", ".bin", "tsc");
     const { stdout } = await run(process.execPath, [tsc, "-p", folder.path]).catch((error) => error);
     expect(stdout).toBe("");
-  });
+  }, 60_000);
 
   it("prints what the page shows", async () => {
     const { stdout } = await run(process.execPath, [join(folder.path, "page.ts")], { timeout: 25_000 });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { ROOT } from "../run-tool.ts";
-import { type Declaration, declarationsOf, reExportsOf } from "./declarations.ts";
+import { type Declaration, declarationsOf, importsOf, type NamesFrom, reExportsOf } from "./declarations.ts";
 import { anchorOf, uniqueAnchors } from "./markdown.ts";
 import type { Page } from "./proto-reference.ts";
 
@@ -18,9 +18,13 @@ export interface Entry {
 }
 
 interface Exported extends Declaration {
-  /** The file that declares it, without folder and ending: its part of the page. */
+  /** Its part of the page: the name of the file that declares it. */
   readonly part: string;
+  readonly file: string;
 }
+
+/** From which entries re-export. */
+const PACKAGES = ["services/routing/src/index.ts"];
 
 const BETWEEN = "// --- the next one";
 
@@ -31,7 +35,7 @@ export function clientPages(entries: readonly Entry[]): readonly Page[] {
     emitDeclarations(entries, folder);
     const told = new Map<string, string>();
     return entries.map((entry) => {
-      const all = exportsOf(path.join(folder, entry.source.replace(/\.ts$/, ".d.ts")));
+      const all = exportsOf(path.join(folder, entry.source.replace(/\.ts$/, ".d.ts")), folder);
       const page = entryPage(entry, all, told);
       for (const { name } of all) if (!told.has(name)) told.set(name, entry.page);
       return page;
@@ -55,49 +59,79 @@ function emitDeclarations(entries: readonly Entry[], folder: string): void {
       outDir: folder,
       typeRoots: [path.join(ROOT, "node_modules", "@types")],
     },
-    files: entries.map(({ source }) => path.join(ROOT, source)),
+    // The compiler emits nothing for what an import finds in node_modules, be it a link to a workspace.
+    files: [...entries.map(({ source }) => source), ...PACKAGES].map((file) => path.join(ROOT, file)),
   };
   const file = path.join(folder, "tsconfig.json");
   writeFileSync(file, JSON.stringify(config));
   runBin("tsc", ["--project", file]);
 }
 
-function exportsOf(entryFile: string): readonly Exported[] {
-  const text = readFileSync(entryFile, "utf8");
-  const own = declarationsOf(text).map((declaration) => ({ ...declaration, part: "" }));
-  const modules = reExportsOf(text).map(({ names, from }) => {
-    const file = path.join(path.dirname(entryFile), from.replace(/\.ts$/, ".d.ts"));
-    const part = path.basename(from, ".ts");
-    return { names, declared: declarationsOf(readFileSync(file, "utf8")).map((each) => ({ ...each, part })) };
+/** `folder` holds all declarations, laid out as the repository. */
+function exportsOf(entryFile: string, folder: string): readonly Exported[] {
+  const own = moduleOf(entryFile).declared.map((each) => ({ ...each, part: "" }));
+  const others = reExportsOf(readFileSync(entryFile, "utf8")).flatMap(({ names, from }) => {
+    const file = declarationFile(from, entryFile, folder);
+    return names.map((name) => findDeclared(name, file, folder));
   });
-  const named = new Set(modules.flatMap(({ names }) => names));
-  const all = modules.flatMap(({ declared }) => declared);
-  return [
-    ...own,
-    ...withThoseTheyName(
-      all.filter(({ name }) => named.has(name)),
-      all,
-    ),
-  ];
+  return [...own, ...withThoseTheyName(others, folder)];
 }
 
-/** What is not exported, but has a part of what is: `ChatResult extends AnswerResult`. */
-function withThoseTheyName(exported: readonly Exported[], all: readonly Exported[]): readonly Exported[] {
-  const told = new Set(exported);
-  for (const each of told) {
-    const words = new Set(each.code.match(/\w+/g));
-    for (const other of all) if (words.has(other.name) && isType(other)) told.add(other);
+/** Follows re-exports to where a name is declared. */
+function findDeclared(name: string, file: string, folder: string): Exported {
+  const declared = moduleOf(file).declared.find((each) => each.name === name);
+  if (declared !== undefined) return declared;
+  const next = reExportsOf(readFileSync(file, "utf8")).find(({ names }) => names.includes(name));
+  if (next === undefined) throw new Error(`${file} does not declare ${name}`);
+  return findDeclared(name, declarationFile(next.from, file, folder), folder);
+}
+
+/** Of `./x.ts`, or of a package of ours. */
+function declarationFile(from: string, importer: string, folder: string): string {
+  const service = /^@drover\/([a-z-]+)$/.exec(from)?.[1];
+  if (service !== undefined) return path.join(folder, "services", service, "src", "index.d.ts");
+  return path.join(path.dirname(importer), from.replace(/\.ts$/, ".d.ts"));
+}
+
+function moduleOf(file: string): { readonly declared: readonly Exported[]; readonly imports: readonly NamesFrom[] } {
+  const text = readFileSync(file, "utf8");
+  const part = path.basename(file, ".d.ts");
+  return { declared: declarationsOf(text).map((each) => ({ ...each, part, file })), imports: importsOf(text) };
+}
+
+/** What is not exported, but has a part of what is: `ChatResult extends AnswerResult`. Behind those of its file. */
+function withThoseTheyName(exported: readonly Exported[], folder: string): readonly Exported[] {
+  const told = new Map(exported.map((each) => [`${each.file} ${each.name}`, each]));
+  for (const { file, code } of told.values()) {
+    for (const other of namedIn(code, file, folder)) {
+      const key = `${other.file} ${other.name}`;
+      if (!told.has(key)) told.set(key, other);
+    }
   }
-  return all.filter((each) => told.has(each));
+  const all = [...told.values()];
+  const files = [...new Set(all.map(({ file }) => file))];
+  return files.flatMap((file) => all.filter((each) => each.file === file));
 }
 
-const isType = ({ code }: Declaration): boolean => /^(?:type|interface) /.test(code);
+/** Types and constants of the same module, or that it imports from one beside it, which stand in a declaration. */
+function namedIn(code: string, file: string, folder: string): readonly Exported[] {
+  const words = new Set(code.match(/\w+/g));
+  const { declared, imports } = moduleOf(file);
+  const imported = imports
+    .filter(({ from }) => from.startsWith("."))
+    .flatMap(({ names, from }) => names.map((name) => ({ name, from })))
+    .filter(({ name }) => words.has(name))
+    .map(({ name, from }) => findDeclared(name, declarationFile(from, file, folder), folder));
+  const beside = declared.filter(({ name }) => words.has(name));
+  return [...beside, ...imported].filter((each) => /^(?:type|interface|const) /.test(each.code));
+}
 
 function entryPage({ name, page, about }: Entry, all: readonly Exported[], told: ReadonlyMap<string, string>): Page {
   const fresh = formatted(all.filter((each) => !told.has(each.name)));
-  const known = all.filter((each) => told.has(each.name));
+  const words = new Set(fresh.flatMap(({ code }) => code.match(/\w+/g) ?? []));
+  const known = all.filter((each) => told.has(each.name) && words.has(each.name));
   const links = known.map((each) => `[${each.name}](${told.get(each.name)}#${anchorOf(each.name)})`);
-  const more = links.length === 0 ? "" : `\nAlso exported: ${links.join(", ")}.\n`;
+  const more = links.length === 0 ? "" : `\nTold elsewhere: ${links.join(", ")}.\n`;
   const head = `# ${name}\n\n${about}\n\nWritten from the declarations that the compiler emits, by \`npm run generate\`.\n`;
   return {
     name: page,

@@ -1,5 +1,5 @@
 /**
- * The exported declarations of the compiler's .d.ts files, as text with their comments. No parser: the compiler writes each
+ * The declarations in the compiler's .d.ts files, as text with their comments. No parser: the compiler writes each
  * declaration of a module from the first column on, so lines tell where one begins. (TypeScript 7 has no API for JavaScript, and
  * typedoc needs one.)
  */
@@ -12,16 +12,16 @@ export interface Declaration {
   readonly code: string;
 }
 
-export interface ReExport {
+export interface NamesFrom {
   readonly names: readonly string[];
   /** As written: `./client/chat.ts`. */
   readonly from: string;
 }
 
-const DECLARED = /^export (?:declare )?(?:abstract )?(?:type|interface|class|function|const) (\w+)/;
+const DECLARED = /^(?:export )?(?:declare )?(?:abstract )?(?:type|interface|class|function|const) (\w+)/;
 const BEGINS = /^(?:export|import|declare|type|interface|const) /;
 
-/** Those of a module itself, overloads together, in their order. */
+/** Those of a module itself, exported or not, overloads together, in their order. */
 export function declarationsOf(text: string): readonly Declaration[] {
   const lines = text.split("\n");
   const begins = lines.flatMap((line, index) => (BEGINS.test(line) ? [index] : []));
@@ -30,7 +30,7 @@ export function declarationsOf(text: string): readonly Declaration[] {
     const name = DECLARED.exec(lines[at] ?? "")?.[1];
     if (name === undefined) continue;
     const code = withoutNextComment(lines.slice(at, begins[order + 1]).join("\n"));
-    const plain = code.replace(/^export (?:declare )?/, "").trim();
+    const plain = code.replace(/^(?:export )?(?:declare )?/, "").trim();
     const known = found.get(name);
     const comment = commentBefore(lines.slice(0, at).join("\n"));
     found.set(
@@ -42,12 +42,21 @@ export function declarationsOf(text: string): readonly Declaration[] {
 }
 
 /** `export { a, type B } from "./x.ts"`. */
-export function reExportsOf(text: string): readonly ReExport[] {
-  return [...text.matchAll(/^export (?:type )?\{([^}]*)\} from "([^"]+)"/gm)].map(([, names = "", from = ""]) => ({
+export function reExportsOf(text: string): readonly NamesFrom[] {
+  return namesFrom(text, /^export (?:type )?\{([^}]*)\} from "([^"]+)"/gm);
+}
+
+/** `import { a, type B } from "./x.ts"`; what is renamed is left out. */
+export function importsOf(text: string): readonly NamesFrom[] {
+  return namesFrom(text, /^import (?:type )?\{([^}]*)\} from "([^"]+)"/gm);
+}
+
+function namesFrom(text: string, pattern: RegExp): readonly NamesFrom[] {
+  return [...text.matchAll(pattern)].map(([, names = "", from = ""]) => ({
     names: names
       .split(",")
       .map((name) => name.trim().replace(/^type /, ""))
-      .filter((name) => name !== ""),
+      .filter((name) => /^\w+$/.test(name)),
     from,
   }));
 }

@@ -21,6 +21,12 @@ const CLIENT_ENTRIES: readonly Entry[] = [
     source: "clients/typescript/src/index.ts",
     about: "The client for applications, over a router or one agent.",
   },
+  {
+    name: "@drover/client/direct",
+    page: "client-direct.md",
+    source: "clients/typescript/src/direct/index.ts",
+    about: "The client without a router, in Node.",
+  },
 ];
 
 const IMAGE_BYTES_MAX = 64 * 1024 * 1024;

@@ -1,5 +1,6 @@
 import { loadConfig } from "@drover/platform";
 import { expect, test } from "vitest";
+import { exampleProblems } from "../../platform/src/testing/help-examples.ts";
 import { agentConfig } from "./agent-config.ts";
 
 test.each([
@@ -22,4 +23,8 @@ test("has as many slots as OLLAMA_NUM_PARALLEL of its own environment says, wher
   expect(slots([], {})).toBe(1);
   expect(slots([], { OLLAMA_NUM_PARALLEL: "4" })).toBe(4);
   expect(slots(["--slots", "2"], { OLLAMA_NUM_PARALLEL: "4" })).toBe(2);
+});
+
+test("the examples of --help are right", () => {
+  expect(exampleProblems(agentConfig)).toEqual([]);
 });

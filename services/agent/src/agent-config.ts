@@ -1,6 +1,7 @@
 /** The flags of `drover-agent`: their meaning, defaults and limits. It starts nothing. */
 import {
   advertiseOption,
+  COMMON_VARIABLES,
   type ConfigOf,
   commonOptions,
   consulOption,
@@ -16,6 +17,8 @@ import {
 } from "@drover/platform";
 import { VERSION } from "./version.ts";
 
+const common = commonOptions({ listen: "127.0.0.1:50052", opsListen: "127.0.0.1:50060", program: "agent" });
+
 export const agentConfig = defineConfig({
   name: "drover-agent",
   version: VERSION,
@@ -25,9 +28,17 @@ export const agentConfig = defineConfig({
     "drover-agent --ollama http://127.0.0.1:11434 --slots 4 --labels gpu=a100,zone=eu",
     "drover-agent --listen 0.0.0.0:50052 --insecure",
     "drover-agent --listen 0.0.0.0:50052 --insecure --consul",
+    "DROVER_SLOTS=4 DROVER_STALL_TIMEOUT=30s drover-agent --log-level debug",
   ],
+  variables: {
+    OLLAMA_HOST: "the Ollama where --ollama names none; 0.0.0.0 there means 127.0.0.1",
+    OLLAMA_NUM_PARALLEL: "the slots where --slots names none",
+    ...COMMON_VARIABLES,
+  },
+  // In the order of --help.
   options: {
-    ...commonOptions({ listen: "127.0.0.1:50052", opsListen: "127.0.0.1:50060", program: "agent" }),
+    listen: common.listen,
+    opsListen: common.opsListen,
     ollamaUrl: option({
       flag: "ollama",
       value: "URL",
@@ -54,28 +65,22 @@ export const agentConfig = defineConfig({
       group: "Ollama",
       help: "Context for calls that name none.",
     }),
-    firstTokenTimeoutMs: option({
-      flag: "first-token-timeout",
-      value: "DURATION",
-      schema: durationMs({ minMs: 1 }),
-      default: "300s",
-      group: "Ollama",
-      help: "How long Ollama may read a prompt before the call is given up; queue and loading do not count.",
+    consul: consulOption("Registers this node in Consul, where routers find it."),
+    registration: option({
+      flag: "registration",
+      value: "WHERE",
+      schema: oneOf(["consul", "none"]),
+      defaultHelp: "consul where --consul is given, else none",
+      group: "Discovery",
+      help: "Who tells the fleet of this node: consul, or none where something else does (Kubernetes, a list of --nodes).",
     }),
-    stallTimeoutMs: option({
-      flag: "stall-timeout",
-      value: "DURATION",
-      schema: durationMs({ minMs: 1 }),
-      default: "60s",
-      group: "Ollama",
-      help: "How long Ollama may be silent between two tokens before the call is given up.",
-    }),
+    advertise: advertiseOption(),
     queueLimit: option({
       flag: "queue-limit",
       value: "COUNT",
       schema: integer(1, 100_000),
       default: "256",
-      group: "Fleet",
+      group: "Placing",
       help: "Calls that may wait for this node; more are refused.",
     }),
     baseWeight: option({
@@ -83,20 +88,34 @@ export const agentConfig = defineConfig({
       value: "WEIGHT",
       schema: integer(1, 65_535),
       default: "100",
-      group: "Fleet",
+      group: "Placing",
       help: "This node's share of the work, per slot, relative to other nodes.",
     }),
-    consul: consulOption("Registers this node in Consul, where routers find it."),
-    registration: option({
-      flag: "registration",
-      value: "WHERE",
-      schema: oneOf(["consul", "none"]),
-      defaultHelp: "consul where --consul is given, else none",
-      group: "Fleet",
-      help: "Who tells the fleet of this node: consul, or none where something else does (Kubernetes, a list of --nodes).",
+    firstTokenTimeoutMs: option({
+      flag: "first-token-timeout",
+      value: "DURATION",
+      schema: durationMs({ minMs: 1 }),
+      default: "300s",
+      group: "Failing",
+      help: "How long Ollama may read a prompt before the call is given up; queue and loading do not count.",
     }),
-    advertise: advertiseOption(),
+    stallTimeoutMs: option({
+      flag: "stall-timeout",
+      value: "DURATION",
+      schema: durationMs({ minMs: 1 }),
+      default: "60s",
+      group: "Failing",
+      help: "How long Ollama may be silent between two tokens before the call is given up.",
+    }),
+    isInsecure: common.isInsecure,
+    adminTokenFile: common.adminTokenFile,
+    allowHosts: common.allowHosts,
+    name: common.name,
+    labels: common.labels,
+    stateDir: common.stateDir,
     drainLimitMs: drainLimitOption(),
+    logLevel: common.logLevel,
+    config: common.config,
   },
   check: ({ consul, registration, listen, advertise }) => {
     if (registration === "none") return [];

@@ -6,6 +6,7 @@ export { ByteBudget, REQUEST_BODIES_BYTES } from "./byte-budget.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export {
   advertiseOption,
+  COMMON_VARIABLES,
   type CommonDefaults,
   commonOptions,
   consulOption,

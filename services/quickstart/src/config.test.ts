@@ -1,5 +1,6 @@
 import { loadConfig } from "@drover/platform";
 import { describe, expect, test } from "vitest";
+import { exampleProblems } from "../../platform/src/testing/help-examples.ts";
 import { startConfig } from "./config.ts";
 
 function problems(argv: readonly string[], env: Record<string, string> = {}): readonly string[] {
@@ -58,4 +59,8 @@ describe("the flags of npm start", () => {
       expect(loaded.text).toContain(text);
     }
   });
+});
+
+test("the examples of --help are right", () => {
+  expect(exampleProblems(startConfig, "npm start")).toEqual([]);
 });

@@ -29,12 +29,12 @@ export const startConfig = defineConfig({
       flag: "ollama",
       value: "URL",
       schema: ollamaAddress(),
-      group: "Fleet",
+      group: "Discovery",
       help: "An Ollama that becomes a node; without it OLLAMA_HOST, else http://127.0.0.1:11434.",
     }),
     isConsul: switchOption({
       flag: "consul",
-      group: "Fleet",
+      group: "Discovery",
       help: "Starts a Consul of its own too, through which the router finds the agents; needs `consul` on PATH.",
     }),
     listen: option({
@@ -42,7 +42,7 @@ export const startConfig = defineConfig({
       value: "HOST:PORT",
       schema: hostPort(),
       default: "127.0.0.1:50051",
-      group: "Network",
+      group: "Listening",
       help: "Where callers reach the router, on this machine; port 0 takes any free one.",
     }),
     corsOrigins: listOption({

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadConfig } from "@drover/platform";
 import { HEALTH_DEFAULTS, RETRY_DEFAULTS } from "@drover/routing";
 import { afterAll, describe, expect, it } from "vitest";
+import { exampleProblems } from "../../platform/src/testing/help-examples.ts";
 import { type RouterConfig, routerConfig } from "./config.ts";
 import { healthOptions, retryOptions } from "./failure-flags.ts";
 
@@ -82,4 +83,8 @@ describe("the router's configuration", () => {
   it.each(["--resume", "--labels", "--ollama"])("knows no %s, which would do nothing", (flag) => {
     expect(problems(flag)[0]).toContain("there is no such flag");
   });
+});
+
+it("the examples of --help are right", () => {
+  expect(exampleProblems(routerConfig)).toEqual([]);
 });

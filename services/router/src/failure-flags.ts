@@ -5,7 +5,7 @@
 import { durationMs, integer, number, option } from "@drover/platform";
 import { HEALTH_DEFAULTS, type HealthOptions, RETRY_DEFAULTS, type RetryOptions } from "@drover/routing";
 
-const GROUP = "Failures";
+const GROUP = "Failing";
 
 export const failureFlags = {
   ejectAfter: option({

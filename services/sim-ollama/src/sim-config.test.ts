@@ -1,5 +1,6 @@
 import { loadConfig } from "@drover/platform";
 import { expect, test } from "vitest";
+import { exampleProblems } from "../../platform/src/testing/help-examples.ts";
 import { simConfig } from "./sim-config.ts";
 
 const load = (...argv: string[]) => loadConfig(simConfig, { argv, env: {} });
@@ -55,4 +56,8 @@ test("help names every flag", () => {
   const loaded = load("--help");
   for (const { flag } of Object.values(simConfig.options))
     expect(loaded.kind === "help" && loaded.text).toContain(`--${flag} `);
+});
+
+test("the examples of --help are right", () => {
+  expect(exampleProblems(simConfig)).toEqual([]);
 });

@@ -70,7 +70,7 @@ export const simConfig = defineConfig({
       value: "HOST:PORT",
       schema: hostPort(),
       default: "127.0.0.1:11434",
-      group: "Network",
+      group: "Listening",
       help: "Where it answers; port 0 takes a free one.",
     }),
     slots: option({

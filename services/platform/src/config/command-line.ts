@@ -37,17 +37,34 @@ export function readCommandLine(definition: ProgramDescription, argv: readonly s
 }
 
 function createCommand(definition: ProgramDescription, options: readonly Option<unknown>[]): Command {
-  const command = new Command(definition.name)
-    .description(definition.summary)
-    .usage("[options]")
-    .version(definition.version, "--version", "print the version")
-    .helpOption("-h, --help", "print this")
-    .exitOverride();
+  const command = new Command(definition.name).description(definition.summary).usage("[options]").exitOverride();
   for (const each of options) command.addOption(toCommander(each));
+  // After the options of the program, because groups stand in the order in which they first come.
+  command
+    .optionsGroup("Operations:")
+    .version(
+      `${definition.name} ${definition.version} (Node ${process.versions.node})`,
+      "--version",
+      "Prints the version.",
+    )
+    .helpOption("-h, --help", "Prints this.");
+  return command.addHelpText("after", `\n${helpFooter(definition, options)}`);
+}
+
+/** What holds for more than one flag, and whole command lines. */
+function helpFooter(definition: ProgramDescription, options: readonly Option<unknown>[]): string {
   const hasFile = options.some((each) => each.flag === "config");
-  const order = `Flags win over the environment (DROVER_*)${hasFile ? ", the environment over the file of --config" : ""}.`;
-  const examples = definition.examples.map((example) => `  ${example}`).join("\n");
-  return command.addHelpText("after", `\n${order}\n\nExamples:\n${examples}`);
+  const hasDuration = options.some((each) => each.kind === "text" && each.value === "DURATION");
+  const variables = Object.entries(definition.variables ?? {});
+  const width = Math.max(...variables.map(([name]) => name.length));
+  return [
+    `Flags win over the environment (DROVER_*)${hasFile ? ", the environment over the file of --config" : ""}.`,
+    ...(hasDuration ? ["Durations carry their unit: 500ms, 30s, 5m, 1h."] : []),
+    ...(variables.length > 0 ? ["\nOther variables:"] : []),
+    ...variables.map(([name, meaning]) => `  ${name.padEnd(width)}  ${meaning}`),
+    "\nExamples:",
+    ...definition.examples.map((example) => `  ${example}`),
+  ].join("\n");
 }
 
 function toCommander(each: Option<unknown>): CommanderOption {

@@ -32,7 +32,7 @@ export function consulOption(help: string): Option<string | undefined> {
     schema: consulUrl(),
     defaultHelp: `off; without a value CONSUL_HTTP_ADDR, else 127.0.0.1:${CONSUL_HTTP_PORT}`,
     bare: consulAddressOf,
-    group: "Fleet",
+    group: "Discovery",
     help,
   });
 }
@@ -43,7 +43,7 @@ export function advertiseOption(): Option<HostPort | undefined> {
     flag: "advertise",
     value: "HOST:PORT",
     schema: hostPort(0),
-    group: "Network",
+    group: "Discovery",
     defaultHelp: "where it listens",
     help: "Where others reach this program, when that is not where it listens; published in Consul.",
   });
@@ -56,10 +56,18 @@ export function drainLimitOption(): Option<number> {
     value: "DURATION",
     schema: durationMs({ minMs: 0, maxMs: 3_600_000 }),
     default: "90s",
-    group: "Fleet",
+    group: "Operations",
     help: "How long running calls may take to end when this program stops; a second signal ends them at once.",
   });
 }
+
+/** For `variables` of programs that take these options. */
+export const COMMON_VARIABLES: Readonly<Record<string, string>> = {
+  CONSUL_HTTP_ADDR: "the Consul of a --consul without a value",
+  CONSUL_HTTP_TOKEN: "the token for it; CONSUL_HTTP_TOKEN_FILE names a file with it",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "where traces go, as http://127.0.0.1:4318; OpenTelemetry's other variables hold too",
+  XDG_STATE_HOME: "where state directories are, in place of ~/.local/state",
+};
 
 function networkOptions(defaults: CommonDefaults) {
   return {
@@ -68,7 +76,7 @@ function networkOptions(defaults: CommonDefaults) {
       value: "HOST:PORT",
       schema: hostPortText(),
       default: defaults.listen,
-      group: "Network",
+      group: "Listening",
       help: "Where callers reach this program; port 0 takes a free one. Other addresses than loopback need --insecure.",
     }),
     opsListen: option({
@@ -76,7 +84,7 @@ function networkOptions(defaults: CommonDefaults) {
       value: "HOST:PORT",
       schema: hostPortText(),
       default: defaults.opsListen,
-      group: "Network",
+      group: "Listening",
       help: "Where operators and probes read /healthz, /readyz and /metrics, and ask for health in gRPC.",
     }),
   };
@@ -143,14 +151,14 @@ function otherOptions() {
       value: "LEVEL",
       schema: oneOf(LOG_LEVELS),
       default: "info",
-      group: "Other",
+      group: "Operations",
       help: "One of debug, info, warn, error, silent.",
     }),
     config: option({
       flag: "config",
       value: "FILE",
       schema: text(4096),
-      group: "Other",
+      group: "Operations",
       help: "A YAML file with these options, named as the flags without dashes.",
     }),
   };

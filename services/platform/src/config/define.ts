@@ -58,6 +58,8 @@ export interface ProgramDescription {
   readonly summary: string;
   /** Whole command lines, at the end of --help. */
   readonly examples: readonly string[];
+  /** Variables beside DROVER_* that the program reads, with what each does. */
+  readonly variables?: Readonly<Record<string, string>>;
   readonly options: OptionTable;
 }
 

@@ -12,6 +12,7 @@ const definition = defineConfig({
   version: "1.2.3",
   summary: "A program for tests.",
   examples: ["drover-test --listen 127.0.0.1:1"],
+  variables: { OLLAMA_HOST: "its Ollama" },
   options: {
     listen: option({
       flag: "listen",
@@ -198,6 +199,8 @@ describe("loadConfig", () => {
     if (loaded.kind !== "help") throw new Error(loaded.kind);
     for (const part of [
       "A program for tests.",
+      "Durations carry their unit: 500ms, 30s, 5m, 1h.",
+      "Other variables:\n  OLLAMA_HOST  its Ollama\n",
       "Network:",
       "--listen <HOST:PORT>",
       "Where callers reach it. (default 127.0.0.1:50051; env DROVER_LISTEN)",
@@ -210,8 +213,11 @@ describe("loadConfig", () => {
     }
   });
 
-  it("prints the version", () => {
-    expect(loadConfig(definition, { argv: ["--version"], env: {} })).toEqual({ kind: "help", text: "1.2.3\n" });
+  it("prints the version, and that of Node", () => {
+    expect(loadConfig(definition, { argv: ["--version"], env: {} })).toEqual({
+      kind: "help",
+      text: `drover-test 1.2.3 (Node ${process.versions.node})\n`,
+    });
   });
 });
 

@@ -13,6 +13,7 @@ const PLACES = {
   nginx: () => onPath("nginx"),
   ollama: () => onPath("ollama"),
   openssl: () => onPath("openssl"),
+  "systemd-analyze": () => onPath("systemd-analyze"),
   model: () => process.env["DROVER_MODEL_GGUF"] ?? "",
   python: () => path.join(process.env["DROVER_TOOLS"] ?? "", "python", "bin", "python"),
 } as const;
@@ -25,6 +26,7 @@ const WANTED = {
   nginx: "nginx on PATH",
   ollama: "ollama on PATH",
   openssl: "openssl on PATH",
+  "systemd-analyze": "systemd-analyze on PATH",
   model: "DROVER_MODEL_GGUF naming a GGUF file",
   python: "DROVER_TOOLS with python/bin/python and grpcio in it",
 } as const satisfies Record<ProgramName, string>;

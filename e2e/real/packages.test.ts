@@ -1,0 +1,140 @@
+/** The tarballs, installed into empty folders as strangers do it: what is in them, what runs from them, and what compiles against them. */
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Installed, installNode, npmInstall, packInto, runIn, startPacked } from "../src/packed-drover.ts";
+
+/** The oldest that `engines` lets in, and the newest there is. */
+const NODES = ["22.19.0", "26.10.0"];
+const PACKAGES = ["agent", "client", "platform", "proto", "router", "routing", "sim-ollama"];
+const PROGRAMS = ["drover-router", "drover-agent", "drover-sim-ollama"];
+const TSC = fileURLToPath(new URL("../../node_modules/.bin/tsc", import.meta.url));
+const TYPES_OF_NODE = "@types/node@24.19.2";
+
+const root = mkdtempSync(path.join(tmpdir(), "drover-packages-"));
+const tarballFolder = path.join(root, "dist");
+const tarballs = (): string[] => globSync(path.join(tarballFolder, "*.tgz"));
+
+beforeAll(() => packInto(tarballFolder), 120_000);
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+it("packs every published workspace with one version, as publint and attw want it", () => {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  expect(readdirSync(tarballFolder).sort()).toEqual(PACKAGES.map((name) => `drover-${name}-${version}.tgz`));
+});
+
+describe.each(NODES)("installed into an empty folder under Node %s", (version) => {
+  const at: { installed?: Installed } = {};
+  const installed = (): Installed => at.installed ?? expect.fail("it was not installed");
+
+  beforeAll(async () => {
+    const nodeFolder = await installNode(version, path.join(root, `node-${version}`));
+    at.installed = await npmInstall(path.join(root, `app-${version}`), nodeFolder, [...tarballs(), TYPES_OF_NODE]);
+  }, 180_000);
+
+  it.each(PROGRAMS)("%s says its version, and --help has an example", async (name) => {
+    const program = path.join("node_modules", ".bin", name);
+    const asked = await runIn(installed(), program, ["--version"]);
+    expect(asked).toEqual({ code: 0, stdout: expect.stringMatching(/^drover-\S+ \d+\.\d+\.\d+ \(Node /), stderr: "" });
+    expect(asked.stdout).toContain(`(Node ${version})\n`);
+    const help = await runIn(installed(), program, ["--help"]);
+    expect(help.stdout).toContain(`\nExamples:\n  ${name}`);
+  });
+
+  it("streams an answer from the simulator through agent and router to the client", async () => {
+    const stop: (() => Promise<number | null>)[] = [];
+    const start = async (name: string, flags: string[]): Promise<string> => {
+      const program = await startPacked(installed(), name, ["--listen", "127.0.0.1:0", ...flags]);
+      stop.unshift(() => program.stop());
+      return program.address;
+    };
+    const own = (name: string): string[] => ["--ops-listen", "127.0.0.1:0", "--state-dir", path.join(root, name)];
+    try {
+      const ollama = await start("drover-sim-ollama", ["--models", "llama3.2:1b", "--load-seconds", "0"]);
+      const agent = await start("drover-agent", [...own(`agent-${version}`), "--name", "one", "--ollama", ollama]);
+      const router = await start("drover-router", [...own(`router-${version}`), "--nodes", agent]);
+      writeFileSync(path.join(installed().folder, "app.js"), application(router));
+      const { stdout, stderr, code } = await runIn(installed(), "node", ["app.js"]);
+      expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+      const answer = JSON.parse(stdout) as { chunks: number; text: string; node: string };
+      expect(answer.chunks).toBeGreaterThan(2);
+      expect(answer.text.length).toBeGreaterThan(20);
+      expect(answer.node).toBe("one");
+    } finally {
+      for (const each of stop) expect(await each()).toBe(0);
+    }
+  });
+
+  it("has JavaScript with maps that hold their sources, declarations, licence and README, and no TypeScript or tests", () => {
+    for (const name of PACKAGES) {
+      const folder = path.join(installed().folder, "node_modules", "@drover", name);
+      const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+      expect(files).toEqual(expect.arrayContaining(["LICENSE", "README.md", "package.json"]));
+      expect(files.filter((file) => /\.ts$/.test(file) && !/\.d\.ts$/.test(file))).toEqual([]);
+      expect(files.filter((file) => /\.test\.|(^|\/)testing\//.test(file))).toEqual([]);
+      for (const file of files.filter((each) => /^dist\/.*\.js$/.test(each))) {
+        expect(files).toContain(file.replace(/\.js$/, ".d.ts"));
+        const map = JSON.parse(readFileSync(path.join(folder, `${file}.map`), "utf8")) as Record<string, unknown>;
+        expect(map).toMatchObject({
+          sources: [expect.stringMatching(/^[^/]+\.ts$/)],
+          sourcesContent: [expect.any(String)],
+        });
+      }
+    }
+  });
+
+  it.each(["nodenext", "bundler"])("type-checks for moduleResolution %s", async (moduleResolution) => {
+    const { folder } = installed();
+    writeFileSync(path.join(folder, "app.ts"), consumer());
+    writeFileSync(path.join(folder, "tsconfig.json"), compilerConfig(moduleResolution));
+    const { code, stdout, stderr } = await runIn(installed(), TSC, ["--project", "."]);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+});
+
+function application(router: string): string {
+  return `import { createDroverClient } from "@drover/client";
+const drover = createDroverClient({ address: "${router}" });
+const answer = drover.chat({ model: "llama3.2:1b", messages: [{ role: "user", content: "Say hello." }] });
+let chunks = 0;
+for await (const chunk of answer) chunks++;
+const { node } = await answer.result();
+console.log(JSON.stringify({ chunks, text: await answer.text(), node }));
+await drover.close();
+`;
+}
+
+function consumer(): string {
+  return `import { createDroverClient } from "@drover/client";
+import { buildAgent } from "@drover/agent";
+import { ENDINGS } from "@drover/platform";
+import { ChatRequestSchema } from "@drover/proto/drover/inference/v1/inference_pb";
+import { buildRouter } from "@drover/router";
+import { POLICY_NAMES } from "@drover/routing";
+import { createSimOllama } from "@drover/sim-ollama";
+
+const drover = createDroverClient({ address: "127.0.0.1:50051" });
+const text: string = await drover.generate({ model: "llama3.2:1b", prompt: "Say hello." }).text();
+// @ts-expect-error a model is needed
+drover.generate({ prompt: "Say hello." });
+console.log(text, ENDINGS, ChatRequestSchema, POLICY_NAMES, buildAgent, buildRouter, createSimOllama);
+`;
+}
+
+function compilerConfig(moduleResolution: string): string {
+  const module = moduleResolution === "nodenext" ? "nodenext" : "esnext";
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    target: "es2024",
+    lib: ["es2024", "esnext.disposable"],
+    types: ["node"],
+    module,
+    moduleResolution,
+  };
+  return JSON.stringify({ compilerOptions, files: ["app.ts"] });
+}

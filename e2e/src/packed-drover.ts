@@ -24,12 +24,12 @@ export async function packInto(folder: string): Promise<void> {
   await mustRun(process.execPath, ["tools/pack.ts", "--to", folder], { cwd: CHECKOUT });
 }
 
-/** The folder with the program `node` of that version, which npm has as a package for each system. */
-export async function installNode(version: string, folder: string): Promise<string> {
+/** A folder with the program `node` for each version; npm has Node as a package for each system. */
+export async function installNodes(versions: readonly string[], folder: string): Promise<string[]> {
   const system = process.platform === "win32" ? "win" : process.platform;
-  const name = `node-${system}-${process.arch}`;
-  await npmInstall(folder, path.dirname(process.execPath), [`${name}@${version}`]);
-  return path.join(folder, "node_modules", name, "bin");
+  const wanted = versions.map((version) => `node-${version}@npm:node-${system}-${process.arch}@${version}`);
+  await npmInstall(folder, path.dirname(process.execPath), wanted);
+  return versions.map((version) => path.join(folder, "node_modules", `node-${version}`, "bin"));
 }
 
 /** `npm install` in an empty folder, under the Node of `nodeFolder`. */

@@ -1,6 +1,6 @@
-// JavaScript, types and source maps of all published packages, by one run of the compiler: what can be reached from their
-// entries, so neither tests nor test support.
-import { readFileSync, writeFileSync } from "node:fs";
+// JavaScript, types and source maps of all published packages: what can be reached from their entries, so neither tests nor test
+// support.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { ROOT, runTool } from "../run-tool.ts";
 import { entrySources } from "./manifest.ts";
@@ -8,13 +8,35 @@ import type { Workspace } from "./workspaces.ts";
 
 /** Writes to `outFolder`, laid out as the repository is. Throws with the compiler's words. */
 export async function emit(workspaces: readonly Workspace[], outFolder: string): Promise<void> {
-  const config = path.join(outFolder, "tsconfig.json");
-  writeFileSync(config, JSON.stringify(compilerConfig(workspaces, outFolder)));
-  const { isPassed, output } = await runTool("tsc", ["--project", config, "--pretty", "false"]);
-  if (!isPassed) throw new Error(`the compiler refuses the packages:\n${output}`);
+  const sources = await reachableSources(workspaces, outFolder);
+  await compile(outFolder, sources, []);
+  const left = sources.filter((source) => !existsSync(path.join(outFolder, source.replace(/\.ts$/, ".js"))));
+  if (left.length > 0) throw new Error(`the compiler emitted nothing for ${left.join(", ")}`);
 }
 
-function compilerConfig(workspaces: readonly Workspace[], outFolder: string): object {
+/**
+ * Every source of the packages that their entries lead to, relative to the root. The compiler gets them all by name: what it finds
+ * through node_modules alone, as one workspace finds the other, it takes for a foreign library, which it does not emit.
+ */
+async function reachableSources(workspaces: readonly Workspace[], outFolder: string): Promise<string[]> {
+  const output = await compile(outFolder, workspaces.flatMap(entriesOf), ["--listFilesOnly"]);
+  const files = output.split("\n").map((file) => path.relative(ROOT, file.trim()));
+  return files.filter((file) => workspaces.some(({ folder }) => file.startsWith(path.join(folder, "src", path.sep))));
+}
+
+function entriesOf({ folder, manifest }: Workspace): string[] {
+  return entrySources(manifest).map((source) => path.join(folder, source));
+}
+
+async function compile(outFolder: string, sources: readonly string[], flags: readonly string[]): Promise<string> {
+  const config = path.join(outFolder, "tsconfig.json");
+  writeFileSync(config, JSON.stringify(compilerConfig(sources, outFolder)));
+  const { isPassed, output } = await runTool("tsc", ["--project", config, "--pretty", "false", ...flags]);
+  if (!isPassed) throw new Error(`the compiler refuses the packages:\n${output}`);
+  return output;
+}
+
+function compilerConfig(sources: readonly string[], outFolder: string): object {
   return {
     extends: path.join(ROOT, "tsconfig.base.json"),
     compilerOptions: {
@@ -22,18 +44,13 @@ function compilerConfig(workspaces: readonly Workspace[], outFolder: string): ob
       declaration: true,
       sourceMap: true,
       inlineSources: true,
-      stripInternal: true,
       rewriteRelativeImportExtensions: true,
       rootDir: ROOT,
       outDir: outFolder,
       typeRoots: [path.join(ROOT, "node_modules", "@types")],
     },
-    files: [path.join(ROOT, "tools", "headers-init.d.ts"), ...workspaces.flatMap(entriesOf)],
+    files: ["tools/headers-init.d.ts", ...sources].map((source) => path.join(ROOT, source)),
   };
-}
-
-function entriesOf({ folder, manifest }: Workspace): string[] {
-  return entrySources(manifest).map((source) => path.join(ROOT, folder, source));
 }
 
 /** Mends an emitted file in its place in the package, `dist/x.js.map` or `dist/x.d.ts`. */

@@ -3,6 +3,7 @@
  * whether goals were met: machines differ, and a missed goal is for people to judge.
  */
 import { benchCancel } from "./cancel/cancel-bench.ts";
+import { benchClient } from "./client/client-bench.ts";
 import { benchConsul } from "./consul/consul-bench.ts";
 import { type Figure, printFigure } from "./figure.ts";
 import { benchPick } from "./pick.ts";
@@ -19,6 +20,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   cancel: {
     about: "from a caller's leaving to Ollama's closed socket, the free place or the free slot",
     run: benchCancel,
+  },
+  client: {
+    about: "what the client costs an application, per call and per token, against a bare one",
+    run: benchClient,
   },
   consul: {
     about: "following a real Consul: CPU and stalls by size of the fleet, time until a node that leaves gets no calls",

@@ -136,6 +136,33 @@ describe("a chat request", () => {
     });
   });
 
+  it.each<[string, object, string]>([
+    ["a fraction", { options: { numPredict: 1.5 } }, "options.numPredict must be a whole number, not 1.5."],
+    [
+      "a number that is too large",
+      { options: { numCtx: 2 ** 40 } },
+      "options.numCtx must be a whole number, not 1099511627776.",
+    ],
+    ["text for a number", { options: { temperature: "hot" } }, "options.temperature must be a number, not string."],
+    [
+      "Ollama's spelling",
+      { options: { num_ctx: 1 } },
+      "options.num_ctx is not known; what Ollama has beside goes into `extra`.",
+    ],
+    ["text for a list", { options: { stop: "x" } }, "options.stop must be a list, not string."],
+    [
+      "content in parts",
+      { messages: [{ role: "user", content: [{}] }] },
+      "messages[0].content must be text, not a list.",
+    ],
+    ["a tool without a name", { tools: [{ name: 5 }] }, "tools[0].function.name must be text, not 5."],
+    ["a switch that is none", { truncate: "no" }, "truncate must be true or false, not string."],
+    ["messages that are none", { messages: "Hello" }, "messages must be a list."],
+    ["a model that is none", { model: 5 }, "model must be text, not 5."],
+  ])("is refused, by the name of the field, for %s", async (_, input, message) => {
+    await expect(sentChat(input)).rejects.toMatchObject({ reason: "INVALID_ARGUMENT_LOCAL", message });
+  });
+
   it("takes no paths where there are no files", async () => {
     const { transport } = inMemoryRouter({});
     const stream = inBrowser({ transport }).chat({

@@ -5,14 +5,16 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type ChatChunk as ChatChunkMessage,
   type ChatDone as ChatDoneMessage,
-  type ChatRequestSchema,
+  ChatRequestSchema,
   InferenceService,
   type MessageSchema,
 } from "@drover/proto/drover/inference/v1/inference_pb";
+import { invalidArgument } from "../errors/drover-error.ts";
 import type { AnswerCall } from "./answer-call.ts";
 import { type AnswerResult, answerResult } from "./answer-result.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import type { CallOptions } from "./call-options.ts";
+import { checked } from "./checked-message.ts";
 import { ANSWER_CHARACTERS_MAX, CollectedAnswer } from "./collected-answer.ts";
 import { type ImageInput, readImages } from "./images.ts";
 import {
@@ -123,7 +125,8 @@ async function chatRequest(
   { readImageFile }: Sending,
 ): Promise<MessageInitShape<typeof ChatRequestSchema>> {
   const { messages, tools, format, think, truncate, shift, logprobs, topLogprobs } = input;
-  return defined({
+  if (!Array.isArray(messages)) throw invalidArgument("messages must be a list.");
+  const request = defined({
     ...modelFields(input),
     messages: await Promise.all(messages.map((message) => chatMessage(message, readImageFile))),
     tools: tools?.map(toolMessage),
@@ -134,6 +137,7 @@ async function chatRequest(
     logprobs,
     topLogprobs,
   });
+  return checked(ChatRequestSchema, request);
 }
 
 async function chatMessage(

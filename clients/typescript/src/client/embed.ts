@@ -1,9 +1,10 @@
 /**
  * Embed: texts in, vectors out, in one answer.
  */
-import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import { EmbedRequestSchema, InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { type CallFacts, callFacts } from "./answer-result.ts";
 import type { CallOptions } from "./call-options.ts";
+import { checked } from "./checked-message.ts";
 import { defined, type ModelInput, modelFields } from "./model-options.ts";
 import { optionalMs } from "./progress.ts";
 import { callUnary, type Sending } from "./sending.ts";
@@ -28,7 +29,7 @@ export interface EmbedResult extends CallFacts {
 export async function embed(sending: Sending, request: EmbedInput, options: CallOptions): Promise<EmbedResult> {
   const { input, truncate, dimensions } = request;
   const texts = typeof input === "string" ? [input] : [...input];
-  const message = defined({ ...modelFields(request), input: texts, truncate, dimensions });
+  const message = checked(EmbedRequestSchema, defined({ ...modelFields(request), input: texts, truncate, dimensions }));
   const {
     message: answer,
     header,

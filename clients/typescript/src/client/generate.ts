@@ -5,7 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type GenerateChunk as GenerateChunkMessage,
   type GenerateDone as GenerateDoneMessage,
-  type GenerateRequestSchema,
+  GenerateRequestSchema,
   InferenceService,
 } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { AnswerCall } from "./answer-call.ts";
@@ -13,6 +13,7 @@ import { type AnswerResult, answerResult } from "./answer-result.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { ParsedOf } from "./chat.ts";
+import { checked } from "./checked-message.ts";
 import { ANSWER_CHARACTERS_MAX, CollectedAnswer } from "./collected-answer.ts";
 import { type ImageInput, readImages } from "./images.ts";
 import {
@@ -96,7 +97,7 @@ async function generateRequest(
 ): Promise<MessageInitShape<typeof GenerateRequestSchema>> {
   const { prompt, suffix, system, template, raw, images, context } = input;
   const { format, think, truncate, shift, logprobs, topLogprobs } = input;
-  return defined({
+  const request = defined({
     ...modelFields(input),
     prompt,
     suffix,
@@ -112,6 +113,7 @@ async function generateRequest(
     logprobs,
     topLogprobs,
   });
+  return checked(GenerateRequestSchema, request);
 }
 
 const NONE: readonly never[] = [];

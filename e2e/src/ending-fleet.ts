@@ -16,7 +16,7 @@ import { createGrpcJsCaller } from "./grpc-js-caller.ts";
 /** Loaded and well on both nodes. */
 export const MODEL = "llama3.2:1b";
 /** Nobody may listen there: it is no port of the dynamic range. */
-const DEAD_ENDPOINT = "127.0.0.1:9";
+export const DEAD_ENDPOINT = "127.0.0.1:9";
 
 export interface FleetNode {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** A client without a router, in one process with agents that the test scripts. */
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { DroverError as PlatformError } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
@@ -141,16 +141,17 @@ describe("closing it", () => {
     await client.close();
   });
 
-  it("ends calls of other clients of its transport, and refuses later ones", async () => {
-    const one = await agent({ id: "one" });
+  it("cancels calls of other clients of its transport, and refuses later ones", async () => {
+    const one = await agent({ id: "one", chat: endless });
     const opened = openDirectTransport({ agents: one.address });
     const fleet = createClient(RouterService, opened.transport);
-    await vi.waitUntil(async () => (await fleet.listNodes({})).nodes.length === 1);
+    const inference = createClient(InferenceService, opened.transport);
+    const running = expect(consume(inference.chat(chat))).rejects.toMatchObject({ code: Code.Canceled });
     const watching = expect(consume(fleet.watchFleet({}))).rejects.toThrow(/stops/);
-    await vi.waitUntil(async () => (await fleet.listModels({})).models.length === 1);
+    await vi.waitUntil(() => opened.connectionPools()[0]?.streams === 1);
     await opened.close();
-    await watching;
-    await expect(createClient(InferenceService, opened.transport).embed({ model: MODEL })).rejects.toThrow(/stops/);
+    await Promise.all([running, watching]);
+    await expect(inference.embed({ model: MODEL })).rejects.toThrow(/stops/);
     await one.drained();
   });
 });

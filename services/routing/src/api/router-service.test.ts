@@ -63,7 +63,7 @@ function build() {
     const request = create(RouterService.method.drainNode.input, { node: "first", reason: "new fan" });
     return (await service.drainNode(request, context)).node as Node | undefined;
   };
-  return { clock, fleet, asked, announce, drain };
+  return { clock, fleet, asked, announce, drain, leave: () => context.abort() };
 }
 
 describe("draining a node", () => {
@@ -86,6 +86,18 @@ describe("draining a node", () => {
     const drained = drain();
     await clock.advanceAsync(1_000);
     expect((await drained)?.availability).toBe(NodeAvailability.AVAILABLE);
+  });
+
+  it("waits for it no longer than its caller", async () => {
+    const { clock, drain, leave } = build();
+    await clock.advanceAsync(1);
+    const before = clock.pendingCount;
+    const drained = drain();
+    await clock.advanceAsync(10);
+    expect(clock.pendingCount).toBe(before + 1);
+    leave();
+    await drained;
+    expect(clock.pendingCount).toBe(before);
   });
 
   it("is answered NOT_FOUND when the node has left the fleet meanwhile", async () => {

@@ -58,19 +58,24 @@ export function createRouterService(options: RouterServiceOptions): ServiceImpl<
     drainNode: async (request, { signal }) => {
       const node = findNode(fleet.snapshot, request.node);
       await agents.drain(node, request.reason, signal);
-      return { node: await changedNode(options, node.id, true) };
+      return { node: await changedNode(options, node.id, true, signal) };
     },
     resumeNode: async (request, { signal }) => {
       const node = findNode(fleet.snapshot, request.node);
       await agents.resume(node, signal);
-      return { node: await changedNode(options, node.id, false) };
+      return { node: await changedNode(options, node.id, false, signal) };
     },
   };
 }
 
 /** The node once this router has heard of the change, so that calls that follow the answer are placed accordingly. */
-async function changedNode(options: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<Node> {
-  await untilAnnounced(options, nodeId, isDraining);
+async function changedNode(
+  options: RouterServiceOptions,
+  nodeId: string,
+  isDraining: boolean,
+  signal: AbortSignal,
+): Promise<Node> {
+  await untilAnnounced(options, nodeId, isDraining, signal);
   const facts = fleetFacts(options);
   const shown = showNode(nodeId, facts);
   if (shown === undefined) {
@@ -79,18 +84,25 @@ async function changedNode(options: RouterServiceOptions, nodeId: string, isDrai
   return nodeMessage(shown, facts.nowMs);
 }
 
-function untilAnnounced({ fleet, clock }: RouterServiceOptions, nodeId: string, isDraining: boolean): Promise<void> {
+function untilAnnounced(
+  { fleet, clock }: RouterServiceOptions,
+  nodeId: string,
+  isDraining: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const isAnnounced = (): boolean => (fleet.snapshot.byId.get(nodeId)?.availability === "draining") === isDraining;
-  if (isAnnounced()) return Promise.resolve();
+  if (isAnnounced() || signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const finish = (): void => {
       timer.cancel();
       stopListening();
+      signal.removeEventListener("abort", finish);
       resolve();
     };
     const timer = clock.after(ANNOUNCED_WITHIN_MS, finish);
     const stopListening = fleet.onChange(() => {
       if (isAnnounced()) finish();
     });
+    signal.addEventListener("abort", finish, { once: true });
   });
 }

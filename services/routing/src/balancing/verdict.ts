@@ -199,7 +199,8 @@ function modelNotFound(profile: CallProfile, snapshot: FleetSnapshot, labelled: 
   }
   const parts = [`No node has model "${profile.model}".`];
   const near = nearestModels(profile.model, modelNames(snapshot.nodes));
-  if (snapshot.members.length === 0) parts.push("No nodes are configured: start the router with --nodes.");
+  if (snapshot.members.length === 0)
+    parts.push("No nodes are known: start an agent where they are looked for, or start the router with --nodes.");
   else if (near.length > 0) parts.push(`Nearest: ${near.join(", ")}.`);
   else parts.push(`Run \`ollama pull ${profile.model}\` on a node.`);
   const away = snapshot.nodes.filter((node) => node.availability === "unreachable" || !node.isInventoryComplete);

@@ -136,6 +136,12 @@ describe("a discovery source that asks DNS", () => {
     await dns.pass(ASK_AGAIN_MS);
     expect(dns.resets.at(-1)).toHaveLength(ADDRESSES_MAX);
     expect(dns.resets.at(-1)).toContain(A);
+    // Those that it keeps though they are missing count as well.
+    dns.attached.add(A);
+    dns.answers.set("one", found(...many));
+    await dns.pass(ASK_AGAIN_MS);
+    expect(dns.resets.at(-1)).toHaveLength(ADDRESSES_MAX);
+    expect(dns.resets.at(-1)).toContain(A);
   });
 
   it("ends with its signal and leaves no timer", async () => {

@@ -4,7 +4,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Browser } from "puppeteer-core";
 import { afterAll, beforeAll, it } from "vitest";
+import { startChromium } from "../src/browser/chromium.ts";
 import { PageRunner, stepsOf } from "../src/page-runner.ts";
 import { describeWith } from "../src/real-programs.ts";
 
@@ -13,7 +15,7 @@ const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const STEPS = stepsOf(PAGE);
 
 /** Other programs may have these ports: each is another one here, wherever the page names it. */
-const PORTS = ["11434", "11435", "50051", "50052", "50053", "50059", "50060", "50061"] as const;
+const PORTS = ["11434", "11435", "50051", "50052", "50053", "50059", "50060", "50061", "8080"] as const;
 
 /** What the programs mean where the page leaves it out, so that these ports are named as well. */
 const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
@@ -48,10 +50,19 @@ function readersEnv(folder: string): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(own), PATH, XDG_STATE_HOME: join(folder, "state") };
 }
 
-describeWith(["grpcurl"], "the page Getting started", () => {
+describeWith(["grpcurl", "chromium"], "the page Getting started", ({ chromium }) => {
   let folder = "";
   let runner: PageRunner;
   let isBroken = false;
+  let browser: Browser | undefined;
+
+  const open = async (url: string, selector: string): Promise<void> => {
+    browser ??= await startChromium(chromium);
+    const page = await browser.newPage();
+    await page.goto(url);
+    await page.waitForFunction(`document.querySelector(${JSON.stringify(selector)})?.textContent.trim()`);
+    await page.close();
+  };
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "drover-reader-"));
@@ -59,15 +70,18 @@ describeWith(["grpcurl"], "the page Getting started", () => {
     const portOf = new Map<string, string>(PORTS.map((port, index) => [port, String(ports[index])]));
     runner = new PageRunner({
       folder,
+      open,
       env: readersEnv(folder),
       translate: (text) =>
         withDefaults(text)
+          .replace("npm install esbuild", "true")
           .replace("npm install ./packages/*.tgz", `ln -s ${CHECKOUT}node_modules .`)
-          .replace(/\b\d{5}\b/g, (number) => portOf.get(number) ?? number),
+          .replace(/\b\d{4,5}\b/g, (number) => portOf.get(number) ?? number),
     });
   });
 
   afterAll(async () => {
+    await browser?.close();
     await runner?.close();
     rmSync(folder, { recursive: true, force: true });
   });

@@ -4,11 +4,11 @@
  *
  * A block ```sh runs to its end, with `eventually` again until it prints what is shown; with `terminal=NAME until="WORDS"` it is
  * started and goes on once it has said these words. ```ts file=NAME is written. ```text is what the last command shows.
- * `<!-- stop NAME -->` in the prose stops a terminal.
+ * In the prose, `<!-- stop NAME -->` stops a terminal, and `<!-- open URL SELECTOR -->` opens a page in a browser and waits for text there.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { readMarkdown } from "../../tools/docs/markdown.ts";
 import { differsFromShown } from "./shown-output.ts";
 
@@ -17,12 +17,15 @@ export interface Reader {
   readonly env: NodeJS.ProcessEnv;
   /** What this machine has in place of what the page says, such as other ports; both ways in commands, files and outputs. */
   readonly translate: (text: string) => string;
+  /** Opens a page in a browser; resolves once the element has text. */
+  readonly open: (url: string, selector: string) => Promise<void>;
 }
 
 type Step =
   | { readonly kind: "run"; readonly command: string; readonly shown: string | undefined; readonly isPatient: boolean }
   | { readonly kind: "start"; readonly terminal: string; readonly command: string; readonly until: string }
   | { readonly kind: "stop"; readonly terminal: string }
+  | { readonly kind: "open"; readonly url: string; readonly selector: string }
   | { readonly kind: "write"; readonly file: string; readonly text: string };
 
 /** A step of a page, for the name of a test: what is done, and in which line. */
@@ -39,15 +42,22 @@ export function stepsOf(page: string): readonly PageStep[] {
   const { fences, proseLines } = readMarkdown(page);
   const steps: PageStep[] = [];
   for (const [index, line] of proseLines.entries()) {
-    const terminal = /<!-- stop ([a-z0-9-]+) -->/.exec(line)?.[1];
-    if (terminal !== undefined)
-      steps.push({ title: `Ctrl-C in ${terminal}`, line: index + 1, step: { kind: "stop", terminal } });
+    const step = stepInProse(line);
+    if (step !== undefined) steps.push({ title: step.title, line: index + 1, step: step.step });
   }
   for (const [index, { info, text, line }] of fences.entries()) {
     const shown = fences[index + 1]?.info === "text" ? fences[index + 1]?.text : undefined;
     if (info !== "text") steps.push({ title: titleOf(text), line, step: stepOf(info, text, shown) });
   }
   return steps.sort((a, b) => a.line - b.line);
+}
+
+function stepInProse(line: string): Omit<PageStep, "line"> | undefined {
+  const [, terminal] = /<!-- stop ([a-z0-9-]+) -->/.exec(line) ?? [];
+  if (terminal !== undefined) return { title: `Ctrl-C in ${terminal}`, step: { kind: "stop", terminal } };
+  const [, url, selector] = /<!-- open (\S+) (\S+) -->/.exec(line) ?? [];
+  if (url === undefined || selector === undefined) return undefined;
+  return { title: `open ${url}`, step: { kind: "open", url, selector } };
 }
 
 const titleOf = (text: string): string => text.split("\n")[0]?.slice(0, 80) ?? "";
@@ -73,7 +83,9 @@ export class PageRunner {
   async do({ step }: PageStep): Promise<void> {
     switch (step.kind) {
       case "write":
-        return writeFileSync(join(this.#reader.folder, step.file), this.#reader.translate(step.text));
+        return this.#write(step.file, this.#reader.translate(step.text));
+      case "open":
+        return await this.#reader.open(this.#reader.translate(step.url), step.selector);
       case "start":
         return await this.#start(step);
       case "stop":
@@ -86,6 +98,12 @@ export class PageRunner {
   /** Ends whatever still runs. */
   async close(): Promise<void> {
     for (const terminal of [...this.#terminals.keys()]) await this.#stop(terminal);
+  }
+
+  #write(name: string, text: string): void {
+    const file = join(this.#reader.folder, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
 
   async #runAsShown({ command, shown, isPatient }: Step & { kind: "run" }): Promise<void> {
@@ -116,11 +134,12 @@ export class PageRunner {
     const child = this.#shell(command);
     this.#terminals.set(terminal, child);
     const said = collect(child);
+    const words = this.#reader.translate(until);
     return new Promise((resolve, reject) => {
-      const fail = (): void => reject(new Error(`It did not say "${until}":\n${said.stdout}${said.stderr}`));
+      const fail = (): void => reject(new Error(`It did not say "${words}":\n${said.stdout}${said.stderr}`));
       const timer = setTimeout(fail, LIMIT_MS);
       const look = (): void => {
-        if (!`${said.stdout}${said.stderr}`.includes(until)) return;
+        if (!`${said.stdout}${said.stderr}`.includes(words)) return;
         clearTimeout(timer);
         resolve();
       };
@@ -146,13 +165,14 @@ export class PageRunner {
     });
   }
 
+  /** Its standard input stays open, as in a terminal: some programs end when it closes. */
   #shell(command: string): ChildProcess {
     const { folder, env, translate } = this.#reader;
     const child = spawn("bash", ["-euo", "pipefail", "-c", translate(command)], {
       cwd: folder,
       env,
       detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
     });
     const killNow = (): void => killGroup(child, "SIGKILL");
     process.once("exit", killNow);

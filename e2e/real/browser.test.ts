@@ -2,7 +2,7 @@
  * @drover/client in a real Chromium, through a router and an agent, each a process, beside a simulated Ollama: what CORS lets
  * through, that tokens come as they are made, and that whoever leaves frees the node.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,6 +54,8 @@ describeWith(["chromium"], "@drover/client in Chromium", ({ chromium }) => {
     folder = mkdtempSync(join(tmpdir(), "drover-browser-"));
     const tokenFile = join(folder, "admin-token");
     writeFileSync(tokenFile, ADMIN_TOKEN);
+    const example = new URL("../../clients/examples/browser/", import.meta.url);
+    const main = await bundleForBrowser(fileURLToPath(new URL("src/main.ts", example)));
     const script = await bundleForBrowser(fileURLToPath(new URL("../src/browser/probe.ts", import.meta.url)));
     site = await serveSite(
       new Map([
@@ -64,6 +66,9 @@ describeWith(["chromium"], "@drover/client in Chromium", ({ chromium }) => {
             body: '<!doctype html><title>probe</title><script type="module" src="/probe.js"></script>',
           },
         ],
+        ["/example", { type: "text/html", body: readFileSync(new URL("index.html", example)) }],
+        ["/main.js", { type: "text/javascript", body: main }],
+        ["/away", { type: "text/html", body: "<!doctype html><title>away</title>" }],
         ["/probe.js", { type: "text/javascript", body: script }],
       ]),
     );
@@ -144,7 +149,8 @@ describeWith(["chromium"], "@drover/client in Chromium", ({ chromium }) => {
   /** Ollama's socket is closed, and neither agent nor router counts the call any more. */
   async function expectFreed(): Promise<void> {
     await vi.waitFor(async () => {
-      expect(await requests()).toMatchObject([{ end: { how: "client-closed", phase: "decode" } }]);
+      const chats = (await requests()).filter(({ path }) => path === "/api/chat");
+      expect(chats).toMatchObject([{ end: { how: "client-closed", phase: "decode" } }]);
       expect((await createClient(AgentService, grpcTo(agent)).getStatus({})).load).toMatchObject({
         active: 0,
         queued: 0,
@@ -258,6 +264,17 @@ describeWith(["chromium"], "@drover/client in Chromium", ({ chromium }) => {
       await closing.close();
       await expectFreed();
     });
+  });
+
+  it("stops the node when the example's page is left for another one, which Chromium keeps alive for a minute", async () => {
+    await forget();
+    const leaving = await browser.newPage();
+    await leaving.goto(`${site.origin}/example?router=${encodeURIComponent(at)}`);
+    await leaving.locator('::-p-aria([name="Send"][role="button"])').click();
+    await leaving.waitForFunction("document.querySelector('#answer').textContent !== ''");
+    await leaving.goto(`${site.origin}/away`);
+    await expectFreed();
+    await leaving.close();
   });
 
   it("streams to two tabs at once", async () => {

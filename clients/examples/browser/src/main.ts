@@ -60,7 +60,8 @@ async function ask(): Promise<void> {
         isFirst = false;
         page.showFirstToken(seconds(performance.now() - beganMs));
       }
-      page.append(chunk.text);
+      if (chunk.text !== "") page.append(chunk.text);
+      else if (chunk.thinking !== "") page.showProgress("Thinking …");
     }
     page.showResult(await stream.result());
   } catch (error) {

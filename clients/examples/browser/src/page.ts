@@ -61,10 +61,10 @@ export const page = {
   showFirstToken(words: string): void {
     fact.firstToken.textContent = words;
     facts.hidden = false;
-    progress.textContent = "Answering …";
   },
 
   append(text: string): void {
+    if (answer.textContent === "") progress.textContent = "Answering …";
     answer.append(text);
   },
 

@@ -45,6 +45,6 @@ async function wordsOfUnreachable(router: string): Promise<string> {
     () => false,
   );
   return isThere
-    ? `The router at ${router} does not let this page call it.\nStart it with --cors-origin ${location.origin}`
+    ? `The router at ${router} does not let this page call it.\nStart it with\n--cors-origin ${location.origin}`
     : `No router answers at ${router}.\nStart one, or correct its address above.`;
 }

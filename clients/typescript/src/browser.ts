@@ -4,6 +4,8 @@
  */
 import { createClient, type DroverClient, type DroverClientOptions } from "./client/drover-client.ts";
 import { openWebTransport } from "./connect/web-transport.ts";
+import { AgentProvider } from "./provider/agent-provider.ts";
+import { type NetworkAgentConfig, routerSource } from "./provider/router-config.ts";
 
 export type { CallFacts, Durations } from "./client/answer-result.ts";
 export type { CallOptions } from "./client/call-options.ts";
@@ -50,8 +52,31 @@ export type { ConnectOptions, TlsOptions } from "./connect/connect-options.ts";
 export { DroverError } from "./errors/drover-error.ts";
 export type { ClientReason, DroverReason, ServerReason } from "./errors/reasons.ts";
 export type { GrpcStatus } from "./errors/status.ts";
+export type { AgentLatency } from "./provider/agent-latency.ts";
+export type { AgentPreferences } from "./provider/agent-preferences.ts";
+export type { AgentProvider, AgentReference, InitializeOptions } from "./provider/agent-provider.ts";
+export type { NetworkAgent, NetworkStatus, NetworkTotals } from "./provider/network-status.ts";
+export type {
+  ChatOptions,
+  EmbedOptions,
+  ForwardOptions,
+  GenerateOptions,
+  ProviderCallOptions,
+  Streamed,
+  Whole,
+} from "./provider/provider-options.ts";
+export type { AgentConnectionPool } from "./provider/provider-port.ts";
+export type { NetworkAgentConfig, RouterDiscovery, RouterSecurity } from "./provider/router-config.ts";
+export type { AgentSelection } from "./provider/select-agent.ts";
 
 /** A client of the router at `address`. Nothing is connected before the first call. Throws a DroverError for wrong options. */
 export function createDroverClient(options: DroverClientOptions = {}): DroverClient {
   return createClient({ openTransport: openWebTransport }, options);
+}
+
+/** Models on remote machines as if they were here, through a router. Throws a DroverError that names all that is wrong in `config`. */
+export class NetworkAgentProvider extends AgentProvider {
+  constructor(config: NetworkAgentConfig = {}) {
+    super(routerSource(config, createDroverClient));
+  }
 }

@@ -13,6 +13,12 @@ const PROGRAMS = ["drover-router", "drover-agent", "drover-sim-ollama"];
 const TSC = fileURLToPath(new URL("../../node_modules/.bin/tsc", import.meta.url));
 const TYPES_OF_NODE = "@types/node@24.19.2";
 
+interface Answer {
+  readonly chunks: number;
+  readonly text: string;
+  readonly node: string;
+}
+
 const root = mkdtempSync(path.join(tmpdir(), "drover-packages-"));
 const tarballFolder = path.join(root, "dist");
 
@@ -47,7 +53,7 @@ describe.each(NODES)("installed into an empty folder under Node %s", (version) =
     }
   });
 
-  it("streams an answer from the simulator through agent and router to the client", async () => {
+  it("streams an answer from the simulator to the client, through agent and router, and without the router", async () => {
     const stop: (() => Promise<number | null>)[] = [];
     const start = async (name: string, flags: string[]): Promise<string> => {
       const program = await startPacked(app(), name, ["--listen", "127.0.0.1:0", ...flags]);
@@ -59,13 +65,19 @@ describe.each(NODES)("installed into an empty folder under Node %s", (version) =
       const ollama = await start("drover-sim-ollama", ["--models", "llama3.2:1b", "--load-seconds", "0"]);
       const agent = await start("drover-agent", [...own(`agent-${version}`), "--name", "one", "--ollama", ollama]);
       const router = await start("drover-router", [...own(`router-${version}`), "--nodes", agent]);
-      writeFileSync(path.join(app().folder, "app.js"), application(router));
+      writeFileSync(path.join(app().folder, "app.js"), application(router, agent));
       const { stdout, stderr, code } = await runIn(app(), "node", ["app.js"]);
       expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
-      const answer = JSON.parse(stdout) as { chunks: number; text: string; node: string };
-      expect(answer.chunks).toBeGreaterThan(2);
-      expect(answer.text.length).toBeGreaterThan(20);
-      expect(answer.node).toBe("one");
+      const answers = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Answer);
+      expect(answers).toHaveLength(2);
+      for (const { chunks, text, node } of answers) {
+        expect(chunks).toBeGreaterThan(2);
+        expect(text.length).toBeGreaterThan(20);
+        expect(node).toBe("one");
+      }
     } finally {
       for (const each of stop) expect(await each()).toBe(0);
     }
@@ -103,20 +115,23 @@ describe("what is installed", () => {
   );
 });
 
-function application(router: string): string {
+function application(router: string, agent: string): string {
   return `import { createDroverClient } from "@drover/client";
-const drover = createDroverClient({ address: "${router}" });
-const answer = drover.chat({ model: "llama3.2:1b", messages: [{ role: "user", content: "Say hello." }] });
-let chunks = 0;
-for await (const chunk of answer) chunks++;
-const { node } = await answer.result();
-console.log(JSON.stringify({ chunks, text: await answer.text(), node }));
-await drover.close();
+import { createDirectClient } from "@drover/client/direct";
+for (const drover of [createDroverClient({ address: "${router}" }), createDirectClient({ agents: "${agent}" })]) {
+  const answer = drover.chat({ model: "llama3.2:1b", messages: [{ role: "user", content: "Say hello." }] });
+  let chunks = 0;
+  for await (const chunk of answer) chunks++;
+  const { node } = await answer.result();
+  console.log(JSON.stringify({ chunks, text: await answer.text(), node }));
+  await drover.close();
+}
 `;
 }
 
 function consumer(): string {
   return `import { createDroverClient } from "@drover/client";
+import { createDirectClient } from "@drover/client/direct";
 import { buildAgent } from "@drover/agent";
 import { ENDINGS } from "@drover/platform";
 import { ChatRequestSchema } from "@drover/proto/drover/inference/v1/inference_pb";
@@ -128,7 +143,8 @@ const drover = createDroverClient({ address: "127.0.0.1:50051" });
 const text: string = await drover.generate({ model: "llama3.2:1b", prompt: "Say hello." }).text();
 // @ts-expect-error a model is needed
 drover.generate({ prompt: "Say hello." });
-console.log(text, ENDINGS, ChatRequestSchema, POLICY_NAMES, buildAgent, buildRouter, createSimOllama);
+const direct: string = await createDirectClient({ agents: "127.0.0.1" }).generate({ model: "a", prompt: "b" }).text();
+console.log(text, direct, ENDINGS, ChatRequestSchema, POLICY_NAMES, buildAgent, buildRouter, createSimOllama);
 `;
 }
 

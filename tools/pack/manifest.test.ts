@@ -11,6 +11,7 @@ const router = {
   exports: { ".": "./src/index.ts", "./package.json": "./package.json" },
   imports: { "#main": "./src/main.ts" },
   bin: { "drover-router": "bin/drover-router.js" },
+  files: ["bin"],
   dependencies: { "@drover/routing": "1.2.3" },
   devDependencies: { vitest: "5.1.1" },
 };
@@ -27,6 +28,7 @@ it("points at types and JavaScript where the checkout points at TypeScript, and 
     },
     imports: { "#main": { types: "./dist/main.d.ts", default: "./dist/main.js" } },
     bin: { "drover-router": "bin/drover-router.js" },
+    files: ["bin", "dist"],
     dependencies: { "@drover/routing": "1.2.3" },
   });
 });
@@ -37,6 +39,7 @@ it("carries conditions over at any depth, in their order, with types first", () 
     "./direct": { node: "./src/direct/index.ts", default: null },
   };
   const published = publishedManifest({ name: "@drover/client", version: "1.2.3", exports });
+  expect(published.files).toEqual(["dist"]);
   expect(JSON.stringify(published.exports)).toBe(
     JSON.stringify({
       ".": {

@@ -8,6 +8,8 @@ export interface Manifest {
   readonly version: string;
   /** Only published packages have it; every manifest in the checkout is private, so that nobody publishes TypeScript by mistake. */
   readonly publishConfig?: { readonly access: string };
+  /** What goes along beside what is compiled. */
+  readonly files?: readonly string[];
   readonly exports?: Target;
   readonly imports?: Target;
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -24,8 +26,10 @@ const SOURCE = /^\.\/src\/(.+)\.ts$/;
 
 export function publishedManifest(manifest: Manifest): Manifest {
   const kept = Object.entries(manifest).filter(([field]) => !NOT_PUBLISHED.includes(field));
+  const emitted = entrySources(manifest).length > 0 ? ["dist"] : [];
   return {
     ...(Object.fromEntries(kept) as Manifest),
+    files: [...(manifest.files ?? []), ...emitted],
     ...(manifest.exports === undefined ? {} : { exports: emittedTarget(manifest.exports) }),
     ...(manifest.imports === undefined ? {} : { imports: emittedTarget(manifest.imports) }),
   };

@@ -22,7 +22,7 @@ function stagePackage({ folder, manifest }: Workspace, emitted: string, stageFol
   mkdirSync(stage, { recursive: true });
   writeFileSync(path.join(stage, "package.json"), `${JSON.stringify(publishedManifest(manifest), undefined, 2)}\n`);
   cpSync(path.join(ROOT, "LICENSE"), path.join(stage, "LICENSE"));
-  for (const name of ["README.md", ...((manifest["files"] ?? []) as readonly string[])]) {
+  for (const name of ["README.md", ...(manifest.files ?? [])]) {
     const source = path.join(ROOT, folder, name);
     if (existsSync(source)) cpSync(source, path.join(stage, name), { recursive: true });
   }

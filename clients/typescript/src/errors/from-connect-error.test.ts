@@ -96,6 +96,12 @@ describe("what a router says", () => {
     expect([pushback("40"), pushback("0"), pushback("-1"), pushback("soon")]).toEqual([40, 0, undefined, undefined]);
   });
 
+  it("is shown as it is where a name is not spelt as gRPC spells it", () => {
+    const node = (name: string) =>
+      toDroverError(routerError(Code.Unknown, "X", { trailers: { "drover-node": name } }), CALL).node;
+    expect([node("100%"), node("caf%C3%A9"), node("")]).toEqual(["100%", "café", undefined]);
+  });
+
   it("has no reason when it comes from a proxy, but keeps its status", () => {
     const wire = new ConnectError("no healthy upstream", Code.Unavailable);
     wire.isWireError = true;

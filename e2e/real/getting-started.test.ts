@@ -1,17 +1,16 @@
-/** docs/getting-started.md from its first command to its last, in an empty folder, with the outputs that it shows. */
+/** docs/getting-started.md from its first command to its last, in an empty folder with the tarballs, and with the outputs that it shows. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Browser } from "puppeteer-core";
 import { afterAll, beforeAll, it } from "vitest";
 import { startChromium } from "../src/browser/chromium.ts";
+import { packInto } from "../src/packed-drover.ts";
 import { PageRunner, stepsOf } from "../src/page-runner.ts";
 import { describeWith } from "../src/real-programs.ts";
 
 const PAGE = readFileSync(new URL("../../docs/getting-started.md", import.meta.url), "utf8");
-const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const STEPS = stepsOf(PAGE);
 
 /** Other programs may have these ports: each is another one here, wherever the page names it. */
@@ -47,7 +46,8 @@ async function freePorts(count: number): Promise<number[]> {
 function readersEnv(folder: string): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(DROVER|OLLAMA|CONSUL|OTEL|npm)_/.test(name));
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
-  return { ...Object.fromEntries(own), PATH, XDG_STATE_HOME: join(folder, "state") };
+  const quick = { npm_config_prefer_offline: "true", npm_config_audit: "false", npm_config_fund: "false" };
+  return { ...Object.fromEntries(own), ...quick, PATH, XDG_STATE_HOME: join(folder, "state") };
 }
 
 describeWith(["grpcurl", "chromium"], "the page Getting started", ({ chromium }) => {
@@ -66,19 +66,16 @@ describeWith(["grpcurl", "chromium"], "the page Getting started", ({ chromium })
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "drover-reader-"));
+    await packInto(join(folder, "packages"));
     const ports = await freePorts(PORTS.length);
     const portOf = new Map<string, string>(PORTS.map((port, index) => [port, String(ports[index])]));
     runner = new PageRunner({
       folder,
       open,
       env: readersEnv(folder),
-      translate: (text) =>
-        withDefaults(text)
-          .replace("npm install esbuild", "true")
-          .replace("npm install ./packages/*.tgz", `ln -s ${CHECKOUT}node_modules .`)
-          .replace(/\b\d{4,5}\b/g, (number) => portOf.get(number) ?? number),
+      translate: (text) => withDefaults(text).replace(/\b\d{4,5}\b/g, (number) => portOf.get(number) ?? number),
     });
-  });
+  }, 120_000);
 
   afterAll(async () => {
     await browser?.close();
@@ -86,7 +83,7 @@ describeWith(["grpcurl", "chromium"], "the page Getting started", ({ chromium })
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it.for(STEPS)("line $line: $title", { timeout: 120_000 }, async (step, { skip }) => {
+  it.for(STEPS)("line $line: $title", { timeout: 150_000 }, async (step, { skip }) => {
     skip(isBroken, "an earlier step failed");
     isBroken = true;
     await runner.do(step);

@@ -35,7 +35,9 @@ export interface PageStep {
   readonly step: Step;
 }
 
-const LIMIT_MS = 25_000;
+/** For a command that installs what it has to fetch, and for all else. */
+const RUN_LIMIT_MS = 120_000;
+const LIMIT_MS = 30_000;
 
 /** Throws for a block that cannot be understood: a command that nobody runs would be a promise that nobody keeps. */
 export function stepsOf(page: string): readonly PageStep[] {
@@ -120,7 +122,7 @@ export class PageRunner {
   #run(command: string): Promise<string> {
     const child = this.#shell(command);
     const said = collect(child);
-    const timer = setTimeout(() => killGroup(child, "SIGKILL"), LIMIT_MS);
+    const timer = setTimeout(() => killGroup(child, "SIGKILL"), RUN_LIMIT_MS);
     return new Promise((resolve, reject) => {
       child.once("close", (code) => {
         clearTimeout(timer);

@@ -67,8 +67,8 @@ export class FailoverCall {
   explain(router: Router, error: unknown): ConnectError {
     const failure = this.#failureOf(router, error);
     // After a first message it ran, whatever the error says of itself.
-    if (failure.kind === "never-ran") return failure.error ?? this.#told(router, { kind: "lost", why: failure.why });
-    return this.#told(router, failure);
+    if (failure.kind === "answered") return this.#told(router, failure);
+    return "error" in failure ? failure.error : this.#told(router, { kind: "lost", why: failure.why });
   }
 
   /** A router that may be tried, or the error that says why there is none. */
@@ -120,6 +120,10 @@ export class FailoverCall {
   #told(router: Router, failure: Exclude<Failure, NeverRan>): ConnectError {
     if (failure.kind === "answered") return failure.error;
     this.#parts.pool.failed(router);
+    if (failure.kind === "unclear") {
+      const message = `Router ${router.url} could not be reached, or the call was lost on its way: ${failure.why}.`;
+      return connectionError("ROUTER_UNREACHABLE", `${message}${this.#before()}`, { facts: { router: router.url } });
+    }
     const message = `The connection to router ${router.url} was lost after the call was sent: ${failure.why}. The call may have run.`;
     return connectionError("CONNECTION_LOST", `${message}${this.#before()}`, { facts: { router: router.url } });
   }

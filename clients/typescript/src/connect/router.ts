@@ -23,6 +23,8 @@ export type Failure =
   | { readonly kind: "answered"; readonly error: ConnectError }
   /** No node can have seen the call. `why` goes into a sentence after the router's name; `error` where the router said so itself. */
   | { readonly kind: "never-ran"; readonly why: string; readonly error?: ConnectError }
+  /** No answer began, and nobody can say whether the call was sent: all that a browser tells of a network that failed. */
+  | { readonly kind: "unclear"; readonly why: string }
   /** It was sent, and what came of it is unknown. */
   | { readonly kind: "lost"; readonly why: string };
 

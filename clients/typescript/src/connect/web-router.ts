@@ -8,7 +8,7 @@ import { causesOf, codeOf } from "./connection-error.ts";
 import type { Failure, Router } from "./router.ts";
 
 /** What Bun and Deno say where browsers say nothing: nobody took the connection, or the name does not resolve. */
-const NEVER_SENT = /connection ?refused|unable to connect|ECONNREFUSED|dns error|ENOTFOUND|failed to lookup address/i;
+const NEVER_SENT = /connection ?refused|unable to connect|ECONNREFUSED|dns error|ENOTFOUND|client error \(connect\)/i;
 
 /** What connect itself says of an answer that broke off. */
 const BROKEN = /^(?:protocol error: |missing trailer|premature end|incomplete)/;
@@ -38,5 +38,5 @@ function explainFetch(error: ConnectError): Failure {
   const isNetwork = causesOf(error).some((cause) => cause instanceof TypeError) || /network|fetch|socket/i.test(words);
   if (!isNetwork) return { kind: "answered", error };
   const why = "the network failed (is a router there, and does its --cors-origin name this page's origin?)";
-  return { kind: "lost", why };
+  return { kind: "unclear", why };
 }

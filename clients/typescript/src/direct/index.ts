@@ -7,3 +7,5 @@ export type { ConnectionPool, PolicyName } from "@drover/routing";
 export { createDirectClient, type DirectClient, type DirectClientOptions } from "./create-direct-client.ts";
 export type { ConnectionPoolOptions, DirectOptions, HealthCheckOptions } from "./direct-options.ts";
 export { type DirectTransport, openDirectTransport } from "./direct-transport.ts";
+export { NetworkAgentProvider } from "./network-agent-provider.ts";
+export type { AgentDiscovery, ConsulDiscovery, NetworkAgentConfig } from "./provider-config.ts";

@@ -73,7 +73,7 @@ describe("initialize", () => {
     const error = await errorOf(provider.initialize({ timeoutMs: 60 }));
     expect(error).toMatchObject({ reason: "FLEET_NOT_READY", status: "UNAVAILABLE" });
     expect(error.message).toBe(
-      "No agent was heard of within 60 ms. Tried: the fleet of this test. It names gone:50052: connection refused. Do the agents run?",
+      "No agent was heard of within 60 ms. Tried: the fleet of this test. It names gone:50052 (connection refused).",
     );
     fleet.nodes = [];
     expect((await errorOf(provider.initialize({ timeoutMs: 60 }))).message).toContain("It names no agents");

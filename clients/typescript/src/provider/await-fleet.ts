@@ -64,11 +64,10 @@ function notHeard({ target, timeoutMs }: FleetWait, seen: Look): DroverError {
     const { reason, status, message } = seen.error;
     return new DroverError(`${head} ${message}`, { reason, status, cause: seen.error });
   }
-  const agents = seen.nodes.map(({ endpoint, detail }) => `${endpoint}: ${detail}`);
+  const agents = seen.nodes.map(({ endpoint, detail }) => `${endpoint} (${detail})`);
   const more = agents.length - AGENTS_NAMED_MAX;
   const named = [...agents.slice(0, AGENTS_NAMED_MAX), ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
-  const why =
-    agents.length === 0 ? "It names no agents: are they registered?" : `It names ${named}. Do the agents run?`;
+  const why = agents.length === 0 ? "It names no agents: are they registered?" : `It names ${named}.`;
   return new DroverError(`${head} ${why}`, { reason: "FLEET_NOT_READY", status: "UNAVAILABLE" });
 }
 

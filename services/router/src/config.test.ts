@@ -78,6 +78,7 @@ describe("the router's configuration", () => {
   it("says all that is wrong at once", () => {
     expect(problems("--policy", "best", "--max-wait", "9", "--nodes", "a:b:c", "--cors-origin", "app")).toHaveLength(4);
     expect(problems("--nodes", "a:0")).toEqual(["--nodes a:0: nobody can be called at port 0"]);
+    expect(problems("--nodes-dns", "a:0")).toEqual(["--nodes-dns a:0: nobody can be called at port 0"]);
   });
 
   it.each(["--resume", "--labels", "--ollama"])("knows no %s, which would do nothing", (flag) => {

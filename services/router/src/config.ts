@@ -10,6 +10,7 @@ import {
   defineConfig,
   drainLimitOption,
   durationMs,
+  type HostPort,
   hostPort,
   listOption,
   oneOf,
@@ -53,6 +54,13 @@ export const routerConfig = defineConfig({
       group: "Discovery",
       help: "A file with the agents of the fleet, one on each line; read again when it changes.",
     }),
+    nodesDns: listOption({
+      flag: "nodes-dns",
+      value: "NAME:PORT",
+      schema: hostPort(AGENT_PORT),
+      group: "Discovery",
+      help: `A name whose addresses in DNS are agents, asked every 30 s; without a port ${AGENT_PORT}.`,
+    }),
     consul: consulOption("Finds the agents that Consul lists, and registers this router there, where clients find it."),
     advertise: advertiseOption(),
     policy: option({
@@ -89,11 +97,16 @@ export const routerConfig = defineConfig({
     config: common.config,
   },
   check: (config) => [
-    ...config.nodes
-      .filter((node) => node.port === 0)
-      .map((node) => `--nodes ${node.host}:0: nobody can be called at port 0`),
+    ...portProblems("--nodes", config.nodes),
+    ...portProblems("--nodes-dns", config.nodesDns),
     ...failureProblems(config),
   ],
 });
 
 export type RouterConfig = ConfigOf<typeof routerConfig>;
+
+function portProblems(flag: string, addresses: readonly HostPort[]): readonly string[] {
+  return addresses
+    .filter(({ port }) => port === 0)
+    .map(({ host }) => `${flag} ${host}:0: nobody can be called at port 0`);
+}

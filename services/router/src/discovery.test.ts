@@ -35,6 +35,7 @@ describe("where a router looks for agents", () => {
     const file = fileWith("gpu-1\n");
     expect(await namesOf(["--consul"])).toEqual(["consul"]);
     expect(await namesOf(["--nodes-file", file])).toEqual(["file"]);
+    expect(await namesOf(["--nodes-dns", "ollama.internal"])).toEqual(["dns"]);
     expect(await namesOf(["--nodes", "a:1", "--nodes-file", file, "--consul"])).toEqual(["file", "consul", "static"]);
   });
 

@@ -8,10 +8,11 @@ import type { RouterConfig } from "./config.ts";
 
 /** Throws a ConfigError where a file is named that cannot be used. */
 export function discoveryOptions(config: RouterConfig, env: Env): DiscoveryOptions {
-  const { nodes, nodesFile, consul } = config;
+  const { nodes, nodesFile, nodesDns: dns, consul } = config;
   if (nodesFile !== undefined) checkNodesFile(nodesFile);
   return {
     nodes,
+    dns,
     ...(nodesFile === undefined ? {} : { nodesFile }),
     ...(consul === undefined ? {} : { consul: consulAccess(consul, env) }),
   };

@@ -23,7 +23,7 @@ await runProgram({
     if (sources.join() === "static" && config.nodes.length === 0) {
       log.warn(
         {},
-        "no nodes are configured, so no call can be answered: give them with --nodes, --nodes-file or --consul",
+        "no nodes are configured, so no call can be answered: give them with --nodes, --nodes-file, --nodes-dns or --consul",
       );
     }
     return { address, opsAddress };

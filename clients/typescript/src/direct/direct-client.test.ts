@@ -1,6 +1,6 @@
 /** A client without a router, in one process with agents that the test scripts. */
 import { Code, createClient } from "@connectrpc/connect";
-import { DroverError as PlatformError } from "@drover/platform";
+import { DroverError as PlatformError, protoDuration } from "@drover/platform";
 import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { RouterService } from "@drover/proto/drover/router/v1/router_pb";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -10,6 +10,7 @@ import {
   type FakeAgentOptions,
   failsWith,
   startFakeAgent,
+  twoTokens,
 } from "../../../../services/routing/src/testing/fake-agent.ts";
 import { DroverError } from "../errors/drover-error.ts";
 import { createDirectClient, type DirectClientOptions } from "./create-direct-client.ts";
@@ -68,6 +69,21 @@ describe("a client that holds its fleet", () => {
     const result = await client.chat(chat, { why: true }).result();
     expect([result.node, result.attempts]).toEqual(["well", 2]);
     expect(JSON.stringify(result.why)).toContain("busy");
+  });
+
+  it("tells what its node tells while there is no token", async () => {
+    const value = { kind: { case: "loading" as const, value: { elapsed: protoDuration(2_000) } } };
+    const one = await agent({
+      id: "one",
+      async *chat() {
+        yield { event: { case: "progress", value } };
+        yield* twoTokens();
+      },
+    });
+    const told: string[] = [];
+    const onProgress = ({ kind }: { readonly kind: string }): void => void told.push(kind);
+    expect(await direct([one]).chat(chat, { onProgress }).text()).toBe("Hello world");
+    expect(told).toEqual(["loading"]);
   });
 
   it("answers the questions that a router answers", async () => {

@@ -23,40 +23,40 @@ export interface DirectOptions {
    */
   readonly agents: string | readonly string[];
   /** How a node is chosen among those that can take a call. Default `weighted`. */
-  readonly loadBalancing?: PolicyName;
-  readonly healthCheck?: HealthCheckOptions;
-  readonly connectionPool?: ConnectionPoolOptions;
+  readonly loadBalancing?: PolicyName | undefined;
+  readonly healthCheck?: HealthCheckOptions | undefined;
+  readonly connectionPool?: ConnectionPoolOptions | undefined;
   /** Attempts of one call before its first token, the first included; 1 never tries again. Default 4. */
-  readonly attemptsMax?: number;
+  readonly attemptsMax?: number | undefined;
   /** Longest time that a call waits for a node, where it does not say so itself. Default 120 s. */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /** The agents' admin token, shown where a node is drained or resumed; without one, agents take that from their own machine only. */
-  readonly adminToken?: string;
+  readonly adminToken?: string | undefined;
   /** How agents name this program in their logs. Default `client@HOST`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Default: nothing is logged. */
-  readonly log?: Logger;
+  readonly log?: Logger | undefined;
 }
 
 /** An agent's open stream is what tells that it lives; these numbers say when calls that fail take a node out of use. */
 export interface HealthCheckOptions {
   /** Failures in a row after which a node, or a model on a node, gets no calls for a while. Default 5. */
-  readonly ejectAfter?: number;
+  readonly ejectAfter?: number | undefined;
   /** How long the first ejection lasts; each that follows a failed return lasts twice as long. Default 60 s. */
-  readonly ejectTimeMs?: number;
+  readonly ejectTimeMs?: number | undefined;
   /** Longest ejection. Default 300 s. */
-  readonly ejectTimeMaxMs?: number;
+  readonly ejectTimeMaxMs?: number | undefined;
   /** Largest part of the nodes that is ejected at once, 0..1; 0 ejects none. Default 0.5. */
-  readonly ejectShare?: number;
+  readonly ejectShare?: number | undefined;
 }
 
 export interface ConnectionPoolOptions {
   /** Connections that carry calls to one agent; its Attach stream has one of its own. Default 5. */
-  readonly maxConnectionsPerAgent?: number;
+  readonly maxConnectionsPerAgent?: number | undefined;
   /** A connection without calls for so long is closed, at its next keep-alive. Default 30 s. */
-  readonly idleTimeoutMs?: number;
+  readonly idleTimeoutMs?: number | undefined;
   /** Calls on one connection before another one is opened. Default 100, and never more than the agent allows. */
-  readonly streamsPerConnection?: number;
+  readonly streamsPerConnection?: number | undefined;
 }
 
 export const MAX_WAIT_MS = 120_000;

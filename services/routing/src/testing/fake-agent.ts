@@ -36,6 +36,8 @@ import {
 
 export interface FakeAgentOptions {
   readonly id: string;
+  /** Default: a port that the system chooses. */
+  readonly listen?: string;
   readonly name?: string;
   readonly models?: readonly string[];
   readonly capabilities?: readonly string[];
@@ -93,7 +95,7 @@ export async function startFakeAgent(options: FakeAgentOptions): Promise<FakeAge
     lastHeaders = context.requestHeader;
   };
   const listener: Listener = await openListener({
-    listen: "127.0.0.1:0",
+    listen: options.listen ?? "127.0.0.1:0",
     isInsecureAllowed: false,
     allowHosts: [],
     corsOrigins: [],

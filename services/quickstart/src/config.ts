@@ -49,7 +49,7 @@ export const startConfig = defineConfig({
       flag: "cors-origin",
       value: "ORIGIN",
       schema: origin(),
-      group: "Network",
+      group: "Listening",
       help: "The origin of web pages, as http://127.0.0.1:8080, whose scripts may call the router; * allows all.",
     }),
     isSampleOff: switchOption({ flag: "no-sample", group: "Output", help: "Sends no sample prompt." }),

@@ -85,11 +85,16 @@ function flagsOf(each: Option<unknown>): string {
 }
 
 function describe(each: Option<unknown>): string {
-  const notes = [`env ${envNameOf(each.flag)}`];
-  if (each.kind === "list") notes.unshift("may be repeated");
-  const defaultText = each.kind === "text" ? (each.defaultHelp ?? each.default) : undefined;
-  if (typeof defaultText === "string" && defaultText !== "") notes.unshift(`default ${defaultText}`);
+  const notes = [`default ${defaultOf(each)}`, `env ${envNameOf(each.flag)}`];
+  if (each.kind === "list") notes.splice(1, 0, "may be repeated");
   return `${each.help} (${notes.join("; ")})`;
+}
+
+function defaultOf(each: Option<unknown>): string {
+  if (each.kind === "switch") return "off";
+  if (each.kind === "list") return "none";
+  const text = each.defaultHelp ?? each.default;
+  return typeof text === "string" && text !== "" ? text : "none";
 }
 
 function valuesOf(command: Command, options: readonly Option<unknown>[]): RawValues {

@@ -206,7 +206,9 @@ describe("loadConfig", () => {
       "Where callers reach it. (default 127.0.0.1:50051; env DROVER_LISTEN)",
       "--consul [ADDRESS]",
       "(default OLLAMA_HOST; env DROVER_OLLAMA)",
-      "The nodes. (may be repeated; env DROVER_NODES)",
+      "The nodes. (default none; may be repeated; env DROVER_NODES)",
+      "Entries. (default none; env DROVER_QUEUE_LIMIT)",
+      "Without TLS. (default off; env DROVER_INSECURE)",
       "drover-test --listen 127.0.0.1:1",
     ]) {
       expect(loaded.text).toContain(part);

@@ -2,7 +2,8 @@
  * Serves connect's handlers on Node requests of HTTP/1.1 and HTTP/2: gRPC, gRPC-Web and Connect. Differs from connect-node's
  * adapter in what it must not do: print to standard error, compress answers, send errors without Trailers-Only, or throw.
  */
-import http2, { type ServerHttp2Stream } from "node:http2";
+import type { IncomingMessage } from "node:http";
+import http2 from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
@@ -34,6 +35,7 @@ import { readPeer, setAbandon, setCallId, setPeer, setRefusal } from "./peer.ts"
 import { withReason } from "./reasoned-answer.ts";
 import { readBody } from "./request-body.ts";
 import { refuseForm } from "./request-form.ts";
+import { closeWhenAnswered, closeWhenRefused, REST_PATIENCE_MS, restOfRequest } from "./rest-of-request.ts";
 
 type NodeServerResponse = Parameters<typeof universalResponseToNodeResponse>[1];
 
@@ -85,14 +87,21 @@ async function serve(
 ): Promise<void> {
   const { methodKind } = handler.method;
   const hasOneMessage = methodKind === "unary" || methodKind === "server_streaming";
-  if ("stream" in response) closeWhenAnswered(response.stream, options.clock, hasOneMessage ? 0 : HALF_CLOSE_MS);
+  const restUntilMs = options.clock.nowMs() + REST_PATIENCE_MS;
+  const restOf = (): Promise<void> | undefined =>
+    "stream" in response && hasOneMessage ? restOfRequest(response.stream, options.clock, restUntilMs) : undefined;
+  if ("stream" in response) closeWhenAnswered(response.stream, options.clock);
   const form = {
     method: request.method ?? "",
     httpVersion: request.httpVersion,
     contentType: request.headers["content-type"] ?? "",
   };
   const refusal = refuseForm(handler, form);
-  if (refusal !== undefined) return answerRefusal(request, response, refusal);
+  if (refusal !== undefined) {
+    if (!("stream" in response)) closeWhenRefused(request as IncomingMessage, response, options.clock);
+    await restOf();
+    return answerRefusal(request, response, refusal);
+  }
   const callId = randomId();
   const values = setCallId(createContextValues(), callId);
   // What a caller does not read uses up what it may have.
@@ -104,8 +113,11 @@ async function serve(
   const { clock, requestBodies: bodies, readMaxBytes: limitBytes } = options;
   const body = readBody(universal, { clock, bodies, limitBytes, hasOneMessage, callId });
   // Not when this function ends: connect-node's writer waits for an `end` that responses never emit.
+  // The response of HTTP/2 emits its own `finish` only with `close`, which a caller that still sends delays.
+  ("stream" in response ? response.stream : response).once("finish", body.release);
   response.once("close", body.release);
   const answer = await handler({ ...universal, body: body.messages });
+  await restOf();
   if (body.acceptEncodingHeader !== undefined) answer.header?.set(body.acceptEncodingHeader, ACCEPTED_ENCODINGS);
   await answerWith(response, answer, callId);
 }
@@ -113,30 +125,6 @@ async function serve(
 async function answerWith(response: NodeResponse, answer: UniversalServerResponse, callId: string): Promise<void> {
   if ("stream" in response && isGrpc(answer)) await writeGrpc(answer, response);
   else await universalResponseToNodeResponse(await withReason(answer, callId), response as NodeServerResponse);
-}
-
-/** How long the caller of a stream of messages may take to end its side after our answer. */
-const HALF_CLOSE_MS = 1_000;
-
-/**
- * A refusal may come while the caller still sends, and flow control then holds its stream open for ever. Once the answer is out
- * NO_ERROR asks it to stop (RFC 9113, 8.1). Who sends a stream of messages is open by design and ends its side when it has
- * the trailers; a reset that comes with them would look like a broken connection (Node's ERR_STREAM_PREMATURE_CLOSE).
- */
-function closeWhenAnswered(stream: ServerHttp2Stream, clock: Clock, patienceMs: number): void {
-  const close = (): void => stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  stream.once("finish", () => {
-    if (stream.readableEnded) return;
-    if (patienceMs === 0) {
-      close();
-    } else {
-      const timer = clock.after(patienceMs, close);
-      stream.once("close", () => timer.cancel());
-    }
-    // What nobody reads any more would hold the stream open; the request's own listener pauses it for good.
-    stream.removeAllListeners("data");
-    stream.resume();
-  });
 }
 
 /** A call that cannot be answered must not stay open. */

@@ -29,10 +29,7 @@ export function answerPlainly(response: NodeResponse, status: number, text: stri
 export function answerRefusal(request: NodeServerRequest, response: NodeResponse, refusal: FormRefusal): void {
   const { httpStatus, headers, error } = refusal;
   const contentType = request.headers["content-type"] ?? "";
-  for (const [name, value] of Object.entries(headers)) {
-    // HTTP/2 has no such header (RFC 9113, 8.2.2).
-    if (name !== "connection" || request.httpVersionMajor < 2) response.setHeader(name, value);
-  }
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (contentType.startsWith("application/grpc")) return answerGrpc(response, contentType, error);
   if (isRead(request)) return answerPlainly(response, httpStatus, `${error.message}\n${help(request)}`);
   const isStream = contentType.startsWith("application/connect+") && httpStatus !== UNSUPPORTED_MEDIA_TYPE;

@@ -270,26 +270,49 @@ describe("the relay", () => {
   });
 });
 
-describe("a stream of messages that the server ends first", () => {
-  const REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+describe("a call that the server ends first", () => {
+  it.each(["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/drover.inference.v1.InferenceService/Embed"])(
+    "is not reset while the caller may still end its side, and is closed when it does not (%s)",
+    async (path) => {
+      const listener = await open();
+      const session = connect(listener);
+      const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc" });
+      // A flag that nobody knows ends the call with an error, while the caller's side stays open.
+      stream.write(Buffer.from([7, 0, 0, 0, 0]));
+      let hasStatus = false;
+      for (const event of ["response", "trailers"] as const)
+        stream.on(event, (headers: http2.IncomingHttpHeaders) => {
+          hasStatus ||= headers["grpc-status"] !== undefined;
+        });
+      stream.resume();
+      await expect.poll(() => hasStatus, { timeout: 3_000 }).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(stream.closed).toBe(false);
+      await expect.poll(() => stream.closed, { timeout: 3_000 }).toBe(true);
+      expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    },
+  );
+});
 
-  it("is not reset while the caller may still end its side, and is closed when it does not", async () => {
+describe("an answer that is ready before its request was read", () => {
+  it("waits for the end of a request that is on its way, which curl needs", async () => {
     const listener = await open();
-    const session = connect(listener);
-    const stream = session.request({ ":method": "POST", ":path": REFLECT, "content-type": "application/grpc" });
-    // A flag that nobody knows ends the call with an error, while the caller's side stays open.
-    stream.write(Buffer.from([7, 0, 0, 0, 0]));
-    let hasStatus = false;
-    for (const event of ["response", "trailers"] as const)
-      stream.on(event, (headers: http2.IncomingHttpHeaders) => {
-        hasStatus ||= headers["grpc-status"] !== undefined;
-      });
+    const headers = { "content-type": "application/connect+proto", "connect-timeout-ms": "soon" };
+    const stream = connect(listener).request({
+      ":method": "POST",
+      ":path": "/drover.inference.v1.InferenceService/Generate",
+      ...headers,
+    });
+    let isAnswered = false;
+    stream.on("response", () => {
+      isAnswered = true;
+    });
     stream.resume();
-    await expect.poll(() => hasStatus).toBe(true);
+    stream.write(Buffer.alloc(5));
     await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(stream.closed).toBe(false);
-    await expect.poll(() => stream.closed, { timeout: 3_000 }).toBe(true);
-    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    expect(isAnswered).toBe(false);
+    stream.end();
+    await expect.poll(() => isAnswered).toBe(true);
   });
 });
 

@@ -255,7 +255,7 @@ describe.each(WIRES)("a compressed request over $name", (wire) => {
           trailers = fields;
         });
         stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-        stream.on("close", () => {
+        stream.on("end", () => {
           const body = Buffer.concat(chunks);
           resolve(wire.outcome({ headers: received, trailers, body, isTrailersOnly: false, resetCode: 0 }));
         });

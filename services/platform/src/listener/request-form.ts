@@ -31,8 +31,7 @@ export function refuseForm(handler: UniversalHandler, form: RequestForm): FormRe
 
 function onlyHttp2({ name }: DescMethod): FormRefusal {
   const words = `${name} streams in both directions, which HTTP/1.1 cannot carry: call it over HTTP/2.`;
-  // A caller that waits for answers while it sends would hang (connect closes it for the same reason).
-  return { httpStatus: 505, headers: { connection: "close" }, error: new DroverError("not_implemented", words) };
+  return { httpStatus: 505, headers: {}, error: new DroverError("not_implemented", words) };
 }
 
 function onlyPost({ name }: DescMethod, used: string): FormRefusal {

@@ -116,7 +116,7 @@ describe.each([{ name: `Node ${process.versions.node}`, args: [] as readonly str
       expect(said["text"]).toMatch(/\w+ \w+/);
       expect(String(said["unreachableMessage"])).toContain(`http://${dead}`);
       // Ollama's socket was closed by the one that left its loop.
-      await vi.waitFor(async () => expect(await endsAtOllama()).toEqual(["complete", "client-closed"]), {
+      await vi.waitFor(async () => expect(await endsAtOllama()).toEqual(["completed", "client-closed"]), {
         timeout: 5_000,
       });
     });

@@ -31,26 +31,35 @@ export interface CallFacts {
 
 /** Ollama's own times of an answer, in ms; undefined where it took none. */
 export interface Durations {
+  /** From the request's arrival at Ollama. */
   readonly totalMs: number | undefined;
   /** Until a runner was granted. */
   readonly loadMs: number | undefined;
+  /** Reading the prompt. */
   readonly promptMs: number | undefined;
+  /** Writing the answer. */
   readonly generationMs: number | undefined;
 }
 
 /** What generate and chat answer with. */
 export interface AnswerResult<Call, Parsed> extends CallFacts {
+  /** The whole text. */
   readonly text: string;
   /** Empty: the model did not think, or did not tell. */
   readonly thinking: string;
+  /** Tools that the model wants called, in its order; empty: none. */
   readonly toolCalls: readonly Call[];
+  /** One for each token; empty unless asked for. */
   readonly logprobs: readonly Logprob[];
   /** The text as the value that `format` asked for; undefined without `format`, and where the model called tools instead. */
   readonly parsed: Parsed;
   /** "stop", "length" (cut at its limit), "load", or what a newer Ollama says. */
   readonly doneReason: string;
+  /** By Ollama's count; 0 where it told none. */
   readonly promptTokens: number;
+  /** By Ollama's count, thinking included. */
   readonly generatedTokens: number;
+  /** Where the time went at the node. */
   readonly durations: Durations;
   /** The context that the model had, in tokens; 0 when not known. */
   readonly contextLength: number;

@@ -6,6 +6,7 @@ import { invalidArgument } from "../errors/drover-error.ts";
 import { META } from "../metadata.ts";
 import type { Progress } from "./progress.ts";
 
+/** What may be said about one call. Wrong values fail it with INVALID_ARGUMENT_LOCAL before anything is sent. */
 export interface CallOptions {
   /** Ends the call when it aborts, up to Ollama's socket; the call fails with reason CANCELLED and the signal's reason as `cause`. */
   readonly signal?: AbortSignal | undefined;

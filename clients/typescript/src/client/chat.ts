@@ -42,11 +42,13 @@ import {
 export interface ChatMessage {
   /** "system", "user", "assistant", "tool", or what a newer Ollama knows. */
   readonly role: "system" | "user" | "assistant" | "tool" | (string & Record<never, never>);
+  /** The text; empty for a turn that only calls tools. */
   readonly content: string;
   /** What the model thought before it answered. */
   readonly thinking?: string | undefined;
   /** For models with the capability "vision". Read when the call is sent. */
   readonly images?: readonly ImageInput[] | undefined;
+  /** For role "assistant": the tools that it called. */
   readonly toolCalls?: readonly ToolCallInput[] | undefined;
   /** For role "tool": the name of the tool that was called. */
   readonly toolName?: string | undefined;
@@ -54,6 +56,7 @@ export interface ChatMessage {
   readonly toolCallId?: string | undefined;
 }
 
+/** A chat request. What is left out stays Ollama's default. */
 export interface ChatInput<
   Tools extends readonly Tool[] = readonly Tool[],
   Format extends Schema | undefined = Schema | undefined,
@@ -76,11 +79,13 @@ export interface ChatInput<
   readonly topLogprobs?: number | undefined;
 }
 
+/** A piece of a chat's answer. */
 export type ChatChunk<Tools extends readonly Tool[] = readonly Tool[]> = AnswerChunk<
   ToolCallOf<Tools>,
   ChatChunkMessage | ChatDoneMessage
 >;
 
+/** A chat's whole answer. */
 export interface ChatResult<Tools extends readonly Tool[] = readonly Tool[], Parsed = unknown>
   extends AnswerResult<ToolCallOf<Tools>, Parsed> {
   /** The model's turn, to be appended to `messages`. */

@@ -48,6 +48,7 @@ export interface DroverClient {
   health(service?: string, options?: Pick<CallOptions, "signal" | "timeoutMs" | "headers">): Promise<HealthStatus>;
   /** Ends running calls (CLIENT_CLOSED) and closes its connections; later calls fail. Closing twice is harmless. */
   close(): Promise<void>;
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { defined, type ModelInput, modelFields } from "./model-options.ts";
 import { optionalMs } from "./progress.ts";
 import { callUnary, type Sending } from "./sending.ts";
 
+/** An embed request. What is left out stays Ollama's default. */
 export interface EmbedInput extends ModelInput {
   /** One text or several; a vector each. An empty list loads the model. */
   readonly input: string | readonly string[];
@@ -18,9 +19,11 @@ export interface EmbedInput extends ModelInput {
   readonly dimensions?: number | undefined;
 }
 
+/** The vectors, and how the call went. */
 export interface EmbedResult extends CallFacts {
   /** In the order of `input`, of length 1 each. */
   readonly embeddings: readonly (readonly number[])[];
+  /** Over all texts, by Ollama's count. */
   readonly promptTokens: number;
   /** Ollama's own times, in ms. */
   readonly durations: { readonly totalMs: number | undefined; readonly loadMs: number | undefined };

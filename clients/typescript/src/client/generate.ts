@@ -29,6 +29,7 @@ import { beginCall, type Sending, sendStream } from "./sending.ts";
 import type { AnswerChunk, TokenStream } from "./token-stream.ts";
 import { readToolCall, type ToolCall } from "./tools.ts";
 
+/** A generate request. What is left out stays Ollama's default. */
 export interface GenerateInput<Format extends Schema | undefined = Schema | undefined> extends ModelInput {
   /** Empty loads the model. */
   readonly prompt: string;
@@ -58,8 +59,10 @@ export interface GenerateInput<Format extends Schema | undefined = Schema | unde
   readonly topLogprobs?: number | undefined;
 }
 
+/** A piece of a prompt's continuation. */
 export type GenerateChunk = AnswerChunk<ToolCall, GenerateChunkMessage | GenerateDoneMessage>;
 
+/** A prompt's whole continuation. */
 export interface GenerateResult<Parsed = unknown> extends AnswerResult<ToolCall, Parsed> {
   /** Token ids of the conversation, for the next call's `context`; empty when not told. */
   readonly context: readonly number[];

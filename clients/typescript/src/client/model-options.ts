@@ -20,9 +20,11 @@ export type ModelOptions = { readonly [Key in keyof KnownOptions]?: KnownOptions
   readonly extra?: Readonly<Record<string, unknown>> | undefined;
 };
 
+/** What all requests have in common. */
 export interface ModelInput {
   /** Ollama's name of the model: "llama3.2:1b". */
   readonly model: string;
+  /** Temperature, seed, context and the like. */
   readonly options?: ModelOptions | undefined;
   /** How long the model stays loaded afterwards in ms; a hint. Negative: for ever. Default: the node's. */
   readonly keepAliveMs?: number | undefined;

@@ -5,6 +5,7 @@
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import type { Progress as ProgressMessage } from "@drover/proto/drover/inference/v1/inference_pb";
 
+/** What a call does while no token can come. Undefined numbers are not known. */
 export type Progress =
   /** It waits for a slot, or at the router for a node. `position` counts the calls ahead. */
   | { readonly kind: "queued"; readonly position?: number | undefined; readonly expectedWaitMs?: number | undefined }

@@ -35,10 +35,13 @@ export interface AnswerChunk<Call, Raw> {
   readonly raw: Raw;
 }
 
+/** How likely a token was. */
 export interface Logprob {
   readonly token: string;
+  /** Natural logarithm of its probability. */
   readonly logprob: number;
   /** The token's bytes; empty: not told. */
   readonly tokenBytes: Uint8Array;
+  /** The likeliest alternatives, as many as were asked for. */
   readonly topLogprobs: readonly Omit<Logprob, "topLogprobs">[];
 }

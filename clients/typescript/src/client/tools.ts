@@ -12,6 +12,7 @@ import { parseOutputNow, type Schema, type SchemaValue, schemaText } from "./sch
 
 /** A function that the model may call. */
 export interface Tool {
+  /** As the model is to call it. */
   readonly name: string;
   /** What it does and when to call it; models decide by it. */
   readonly description?: string | undefined;
@@ -29,6 +30,7 @@ export interface ToolCall<Name extends string = string, Arguments = unknown> {
   readonly id: string | undefined;
   /** Position among the calls of one answer. */
   readonly index: number;
+  /** Of the tool. */
   readonly name: Name;
   /** Parsed, and checked where the tool's schema can check. */
   readonly arguments: Arguments;

@@ -16,18 +16,22 @@ export type FleetCallOptions = Pick<CallOptions, "signal" | "timeoutMs" | "heade
 
 /** A model of the fleet: all copies whose names are equal by Ollama's rules. */
 export interface FleetModel {
+  /** Ollama's name with its tag. */
   readonly name: string;
   /** What any of its copies can do, in Ollama's words. */
   readonly capabilities: readonly string[];
   /** The largest of any copy, in tokens; 0: not known. */
   readonly contextLength: number;
   readonly sizeBytes: number;
+  /** One for each node that has it. */
   readonly copies: readonly ModelCopy[];
 }
 
+/** A model on one node. */
 export interface ModelCopy {
   readonly nodeId: string;
   readonly nodeName: string;
+  /** Equal digests are the same model. */
   readonly digest: string;
   /** Whether it is in memory now. */
   readonly isLoaded: boolean;
@@ -38,19 +42,23 @@ export interface ModelCopy {
 /** What a call would ask for. */
 export interface SelectNodeInput {
   readonly model: string;
+  /** Only nodes with all these labels. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** In Ollama's words: "tools", "vision", … */
   readonly capabilities?: readonly string[] | undefined;
   /** Estimated tokens of the prompt. */
   readonly promptTokens?: number | undefined;
+  /** As CallOptions.session. */
   readonly session?: string | undefined;
   /** Id or name: this one and no other. */
   readonly node?: string | undefined;
 }
 
+/** Where a call would go, and why. */
 export interface NodeSelection {
   /** Best first; the first is what the next call like this would get. Empty: none could take it. */
   readonly ranking: readonly RankedNode[];
+  /** Nodes that could not take it, each with its reason. */
   readonly excluded: readonly ExcludedNode[];
   /** The policy that ranked. */
   readonly policy: string;
@@ -58,6 +66,7 @@ export interface NodeSelection {
   readonly instead: string;
 }
 
+/** A node that could take the call. */
 export interface RankedNode {
   readonly nodeId: string;
   readonly nodeName: string;
@@ -71,6 +80,7 @@ export interface RankedNode {
   readonly detail: string;
 }
 
+/** A node that could not. */
 export interface ExcludedNode {
   readonly nodeId: string;
   readonly nodeName: string;
@@ -80,8 +90,10 @@ export interface ExcludedNode {
   readonly endpoint: string;
 }
 
+/** How long a text is, about. */
 export interface TokenEstimate {
   readonly tokens: number;
+  /** Bytes of UTF-8 per token that the estimate used. */
   readonly bytesPerToken: number;
   /** Whether it was learned from this model; else it is what English text usually has. */
   readonly isLearned: boolean;

@@ -27,24 +27,30 @@ const AVAILABILITY: Readonly<Record<number, Availability>> = {
   [NodeAvailability.CONFLICTING]: "conflicting",
 };
 
+/** A node, as old as `statusAgeMs`. */
 export interface FleetNode {
-  /** Empty before its agent has answered once, as is `name`. */
+  /** UUID that outlives restarts. Empty before its agent has answered once, as is `name`. */
   readonly id: string;
+  /** For people. */
   readonly name: string;
   /** host:port at which its agent listens. */
   readonly endpoint: string;
   readonly availability: Availability;
   /** What is wrong and what to do, for every availability but "available". */
   readonly detail: string;
+  /** Its --labels. */
   readonly labels: Readonly<Record<string, string>>;
   /** Share of work relative to others, 1 to 65535. */
   readonly baseWeight: number;
   /** Drover's version there. */
   readonly version: string;
+  /** Ollama's version there; empty: not known yet. */
   readonly ollamaVersion: string;
   /** The models on its disk. */
   readonly models: readonly NodeModel[];
+  /** What runs there now. */
   readonly load: FleetNodeLoad;
+  /** What this router sent there. */
   readonly totals: FleetNodeTotals;
   /** Attempts of this router that run there now. */
   readonly ownAttempts: number;
@@ -60,15 +66,20 @@ export interface FleetNode {
 
 /** A model on a node's disk. */
 export interface NodeModel {
+  /** Ollama's name with its tag. */
   readonly name: string;
+  /** SHA-256 of its manifest: equal digests are the same model. */
   readonly digest: string;
   readonly sizeBytes: number;
   /** In Ollama's words: "completion", "tools", "vision", … Empty: not known yet. */
   readonly capabilities: readonly string[];
   /** Tokens that it was trained for; 0: not known. */
   readonly contextLength: number;
+  /** Such as "llama"; empty: not known. */
   readonly family: string;
+  /** Such as "8.0B"; empty: not known. */
   readonly parameterSize: string;
+  /** Such as "Q4_K_M"; empty: not known. */
   readonly quantizationLevel: string;
 }
 
@@ -78,18 +89,25 @@ export interface FleetNodeLoad {
   readonly active: number;
   /** Calls that wait at the node. */
   readonly queued: number;
+  /** Longest that its queue may get. */
   readonly queueLimit: number;
-  /** Of a model that is not loaded yet. */
+  /** Calls at once of a model that is not loaded yet. */
   readonly slotsPerRunner: number;
+  /** Models in memory, or on their way. */
   readonly runners: readonly FleetRunner[];
 }
 
 /** A model in memory. */
 export interface FleetRunner {
+  /** Ollama's name with its tag. */
   readonly model: string;
+  /** "closing": chosen to make room, it takes no new calls. */
   readonly state: "loading" | "loaded" | "closing" | "unknown";
+  /** Calls that it can run at once. */
   readonly slots: number;
+  /** Slots that are taken. */
   readonly active: number;
+  /** Calls that wait for it at the node. */
   readonly queued: number;
   /** In tokens; 0: not known. */
   readonly contextLength: number;
@@ -98,10 +116,13 @@ export interface FleetRunner {
   readonly vramBytes: number;
 }
 
-/** What this router sent to a node since it started. */
+/** What this router sent to a node since it started, or since the node joined. */
 export interface FleetNodeTotals {
+  /** Those that have ended. */
   readonly attempts: number;
+  /** Those that ended with an error, whoever was to blame. */
   readonly failedAttempts: number;
+  /** By Ollama's counts, as are `generatedTokens`. */
   readonly promptTokens: number;
   readonly generatedTokens: number;
 }

@@ -48,6 +48,10 @@ describe("the options of a program that holds its fleet", () => {
       /attemptsMax: NaN /,
     ];
     for (const part of words) expect(() => read(wrong)).toThrow(part);
+    const misspelt = { conectionPool: {}, healthCheck: { ejectafter: 1 } };
+    for (const part of [/conectionPool is not known/, /healthCheck.ejectafter is not known/]) {
+      expect(() => read(misspelt as object)).toThrow(part);
+    }
     expect(() => read({ healthCheck: { ejectTimeMs: 400_000 } })).toThrow(/must not be longer than/);
   });
 });

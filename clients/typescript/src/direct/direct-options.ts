@@ -14,6 +14,7 @@ import {
 } from "@drover/routing";
 import manifest from "../../package.json" with { type: "json" };
 import { invalidArgument } from "../errors/drover-error.ts";
+import { describeUnknown } from "../provider/describe-unknown.ts";
 import { readAgentAddresses } from "./agent-addresses.ts";
 
 export interface DirectOptions {
@@ -91,9 +92,40 @@ export function routingOptions(options: DirectOptions, stopSignal: AbortSignal):
   };
 }
 
+/** A misspelt one must not be ignored. */
+const NAMES = [
+  ...["agents", "loadBalancing", "healthCheck", "connectionPool", "attemptsMax"],
+  ...["maxWaitMs", "adminToken", "name", "log"],
+] as const satisfies readonly (keyof DirectOptions)[];
+const HEALTH_CHECK = [
+  "ejectAfter",
+  "ejectTimeMs",
+  "ejectTimeMaxMs",
+  "ejectShare",
+] as const satisfies readonly (keyof HealthCheckOptions)[];
+const CONNECTION_POOL = [
+  "maxConnectionsPerAgent",
+  "idleTimeoutMs",
+  "streamsPerConnection",
+] as const satisfies readonly (keyof ConnectionPoolOptions)[];
+
 type Bounds = readonly [name: string, given: number | undefined, least: number, most: number];
 
-function checkOptions({ healthCheck = {}, connectionPool = {}, loadBalancing, ...options }: DirectOptions): void {
+function checkOptions(options: DirectOptions): void {
+  const problems = [...nameProblems(options), ...valueProblems(options)];
+  if (problems.length > 0) throw invalidArgument(problems.join(" "));
+}
+
+function nameProblems({ healthCheck = {}, connectionPool = {}, ...options }: DirectOptions): readonly string[] {
+  return [
+    ...describeUnknown("", Object.keys(options), NAMES),
+    ...describeUnknown("healthCheck", Object.keys(healthCheck), HEALTH_CHECK),
+    ...describeUnknown("connectionPool", Object.keys(connectionPool), CONNECTION_POOL),
+  ];
+}
+
+function valueProblems(options: DirectOptions): readonly string[] {
+  const { healthCheck = {}, connectionPool = {}, loadBalancing } = options;
   const bounds: readonly Bounds[] = [
     ["healthCheck.ejectAfter", healthCheck.ejectAfter, 1, 1_000],
     ["healthCheck.ejectTimeMs", healthCheck.ejectTimeMs, 100, 86_400_000],
@@ -115,5 +147,5 @@ function checkOptions({ healthCheck = {}, connectionPool = {}, loadBalancing, ..
   if (loadBalancing !== undefined && !POLICY_NAMES.includes(loadBalancing)) {
     problems.push(`loadBalancing: "${loadBalancing}" is none of ${POLICY_NAMES.join(", ")}.`);
   }
-  if (problems.length > 0) throw invalidArgument(problems.join(" "));
+  return problems;
 }

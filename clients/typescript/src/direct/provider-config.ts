@@ -41,8 +41,6 @@ export interface ConsulDiscovery {
 }
 
 const DISCOVERY = ["static", "consul", "dns"];
-const HEALTH_CHECK = ["ejectAfter", "ejectTimeMs", "ejectTimeMaxMs", "ejectShare"];
-const CONNECTION_POOL = ["maxConnectionsPerAgent", "idleTimeoutMs", "streamsPerConnection"];
 /** Named in an error. */
 const AGENTS_NAMED_MAX = 10;
 
@@ -79,7 +77,7 @@ function addressesOf(discovery: AgentDiscovery): readonly string[] {
 }
 
 function nameProblems(config: Partial<NetworkAgentConfig>): readonly string[] {
-  const { discovery = {}, healthCheck = {}, connectionPool = {}, security } = config;
+  const { discovery = {}, security } = config;
   const names = Object.keys(discovery);
   return [
     ...describeUnknown("", Object.keys(config), CONFIG_NAMES),
@@ -90,8 +88,6 @@ function nameProblems(config: Partial<NetworkAgentConfig>): readonly string[] {
       DISCOVERY,
     ),
     ...describeUnknown("discovery.consul", Object.keys(discovery.consul ?? {}), ["address"]),
-    ...describeUnknown("healthCheck", Object.keys(healthCheck), HEALTH_CHECK),
-    ...describeUnknown("connectionPool", Object.keys(connectionPool), CONNECTION_POOL),
     ...(security === undefined ? [] : [SECURITY]),
   ];
 }

@@ -44,8 +44,8 @@ describe("asking an agent to change its node", () => {
   });
 
   it.each([
-    [undefined, "this router has no admin token"],
-    ["another-secret-token-of-all", "does not accept this router's admin token"],
+    [undefined, "it was shown no admin token"],
+    ["another-secret-token-of-all", "does not accept the admin token"],
   ])("says what to do when the agent refuses the token %s", async (token, says) => {
     const agent = await startFakeAgent({ id: "one", token: "the-secret-token-of-all" });
     ends.push(() => agent.kill());

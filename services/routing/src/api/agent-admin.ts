@@ -108,7 +108,9 @@ function kindOf(error: unknown): EndingKind {
 
 function deniedMessage(node: NodeView, hasToken: boolean): string {
   const why = hasToken
-    ? "it does not accept this router's admin token, or was started without one"
-    : "this router has no admin token, and the agent takes changes from its own machine only or asks for its token";
-  return `The agent of node "${node.name}" refused: ${why}. Start the agent and this router with --admin-token-file and the same secret.`;
+    ? "it does not accept the admin token that it was shown, or was started without one"
+    : "it was shown no admin token, and takes changes from its own machine only or asks for its token";
+  const what =
+    "Start the agent with --admin-token-file, and give the router the same file, or the client without one its `adminToken`";
+  return `The agent of node "${node.name}" refused: ${why}. ${what}.`;
 }

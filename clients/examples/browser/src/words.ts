@@ -21,14 +21,9 @@ export function wordsOfProgress(progress: Progress): string {
 /** What went wrong, and on the next line what to do about it. */
 export async function wordsOfError(error: unknown, router: string): Promise<string> {
   if (!(error instanceof DroverError)) return String(error);
-  if (isUnanswered(error)) return await wordsOfUnreachable(router);
+  if (error.reason === "ROUTER_UNREACHABLE") return await wordsOfUnreachable(router);
   const retry = error.retryAfterMs === undefined ? "" : `\nTry again in ${seconds(error.retryAfterMs)}.`;
   return `${error.message}${retry}`;
-}
-
-/** Before an answer a browser does not tell a connection that it did not get from one that it lost. */
-function isUnanswered({ reason, tokensReceived }: DroverError): boolean {
-  return reason === "ROUTER_UNREACHABLE" || (reason === "CONNECTION_LOST" && tokensReceived === 0);
 }
 
 export function seconds(ms: number): string {

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { CLIENT_REASONS } from "../../clients/typescript/src/errors/reasons.ts";
 import { NodeAvailability } from "../../proto/gen/drover/router/v1/router_pb.js";
 import { agentConfig } from "../../services/agent/src/agent-config.ts";
 import { ENDINGS, type EndingKind, reasonOf } from "../../services/platform/src/endings.ts";
@@ -21,8 +22,9 @@ const PAGES = pagePaths(path.join(ROOT, "docs")).filter((page) => !page.startsWi
 /** Columns in which each code span is something that a program prints. */
 const QUOTING = new Set(["you see", "as `SelectNode` says it"]);
 
-/** All code of the services, with `…` for what a template fills in, and without the seams of long texts. */
-const SAID = sourceFiles(path.join(ROOT, "services"))
+/** All code of the services and of the client, with `…` for what a template fills in, and without the seams of long texts. */
+const SAID = ["services", "clients/typescript"]
+  .flatMap((folder) => sourceFiles(path.join(ROOT, folder)))
   .map((file) => readFileSync(file, "utf8"))
   .join("\n")
   .replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, "…")
@@ -73,6 +75,7 @@ const CAPITALS = new Set([
   ...Object.keys(ENDINGS).map((kind) => reasonOf(kind as EndingKind)),
   ...Object.values(ENDINGS).map(({ code }) => statusName(code)),
   ...Object.keys(NodeAvailability),
+  ...CLIENT_REASONS,
 ]);
 
 /** A kind of name that can be told by its look, and whether the code has it. */

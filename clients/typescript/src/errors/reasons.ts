@@ -54,7 +54,7 @@ const SERVER_REASONS = [
 /** What a router or an agent says in google.rpc.ErrorInfo.reason. A test holds this list equal to Drover's table of endings. */
 export type ServerReason = (typeof SERVER_REASONS)[number];
 
-const CLIENT_REASONS = [
+export const CLIENT_REASONS = [
   /** An argument or an option is wrong. Nothing was sent. */
   "INVALID_ARGUMENT_LOCAL",
   /** The client was closed. */

@@ -41,12 +41,15 @@ export const page = {
     send.disabled = names.length === 0;
   },
 
-  /** While a call runs only Stop does anything; its start clears what the last one left. */
+  /** While a call runs only Stop does anything. Its start clears what the last one left; a call that breaks off tells no figures. */
   showRunning(isRunning: boolean): void {
     send.disabled = isRunning;
     stop.disabled = !isRunning;
     answer.ariaBusy = String(isRunning);
-    if (!isRunning) return;
+    if (!isRunning) {
+      for (const element of Object.values(fact)) if (element.textContent === "…") element.textContent = "not told";
+      return;
+    }
     answer.textContent = "";
     error.hidden = true;
     facts.hidden = true;
@@ -70,7 +73,7 @@ export const page = {
 
   showResult({ node, generatedTokens, durations }: ChatResult): void {
     const { generationMs = 0 } = durations;
-    fact.node.textContent = node ?? "not told";
+    if (node !== undefined) fact.node.textContent = node;
     fact.tokens.textContent = String(generatedTokens);
     if (generationMs > 0) fact.speed.textContent = `${((generatedTokens * 1000) / generationMs).toFixed(1)} per second`;
     facts.hidden = false;

@@ -10,10 +10,15 @@ import {
   createDroverClient as overGrpc,
   type Progress,
 } from "@drover/client";
+import { type Listener, openListener, silentLogger, systemClock } from "@drover/platform";
+import { InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import type { RequestRecord } from "@drover/sim-ollama";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it, vi } from "vitest";
+import { z } from "zod";
 import { createDroverClient as overFetch } from "../../clients/typescript/src/browser.ts";
 import { type DroverProcess, startDrover } from "../src/drover-process.ts";
+import { type RealOllama, startRealOllama } from "../src/real-ollama.ts";
+import { describeWith } from "../src/real-programs.ts";
 import { type SimOllamaProcess, startSimOllama } from "../src/sim-ollama-process.ts";
 
 const MODEL = "llama3.2:1b";
@@ -46,11 +51,31 @@ async function failureOf(promise: Promise<unknown>): Promise<DroverError> {
   return error as DroverError;
 }
 
-/** Chats at Ollama since the last `forget`, as the simulator saw them. */
-async function chatsAtOllama(): Promise<readonly RequestRecord[]> {
+/** What Ollama was asked since the last `forget`, as the simulator saw it. */
+async function askedOf(path: string): Promise<readonly RequestRecord[]> {
   const answer = await fetch(`${ollama.url}/sim/requests`);
   const { requests } = (await answer.json()) as { requests: RequestRecord[] };
-  return requests.filter(({ path }) => path === "/api/chat");
+  return requests.filter((request) => request.path === path);
+}
+
+const chatsAtOllama = () => askedOf("/api/chat");
+
+/** Answers every chat with pieces of 64 KiB for ever, as fast as they are taken. */
+async function startEndlessAnswer(onPiece: () => void): Promise<Listener> {
+  const event = { case: "chunk" as const, value: { message: { role: "assistant", content: "x".repeat(64 * 1024) } } };
+  return openListener({
+    ...{ listen: "127.0.0.1:0", isInsecureAllowed: false, allowHosts: [], corsOrigins: [] },
+    routes: ({ service }) =>
+      service(InferenceService, {
+        async *chat(_, { signal }) {
+          while (!signal.aborted) {
+            onPiece();
+            yield { event };
+          }
+        },
+      }),
+    ...{ log: silentLogger, clock: systemClock },
+  });
 }
 
 const forget = () => fetch(`${ollama.url}/sim/requests`, { method: "DELETE" });
@@ -151,17 +176,36 @@ describe.each([
     expect(told.partialText).not.toBe("");
   });
 
-  it("a caller that does not read holds up the answer, and keeps none of it in memory", async () => {
+  it("Ollama's socket is closed when an embed call is aborted", async () => {
     await forget();
-    const stream = chat();
-    const reader = stream[Symbol.asyncIterator]();
-    await reader.next();
-    const heapBefore = process.memoryUsage().heapUsed;
-    await sleep(1_000);
-    expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(8 * 1024 * 1024);
-    expect((await chatsAtOllama())[0]?.end).toBeUndefined();
-    await reader.return?.();
-    await vi.waitFor(async () => expect((await chatsAtOllama())[0]?.end).toBeDefined(), soon);
+    const faults = JSON.stringify({ faults: [{ kind: "hang", endpoint: "embed", times: 1 }] });
+    expect((await fetch(`${ollama.url}/sim/faults`, { method: "PUT", body: faults })).status).toBe(200);
+    const controller = new AbortController();
+    const failed = failureOf(client.embed({ model: "nomic-embed-text", input: "a" }, { signal: controller.signal }));
+    await vi.waitFor(async () => expect(await askedOf("/api/embed")).toHaveLength(1), soon);
+    controller.abort(new Error("changed my mind"));
+    expect(await failed).toMatchObject({ reason: "CANCELLED", cause: { message: "changed my mind" } });
+    await vi.waitFor(async () => {
+      expect(await askedOf("/api/embed")).toMatchObject([{ end: { how: "client-closed" } }]);
+    }, soon);
+  });
+
+  it("a caller that does not read holds up the answer at its source", async () => {
+    let sent = 0;
+    const endless = await startEndlessAnswer(() => sent++);
+    await using reading = createDroverClient({ address: endless.address });
+    try {
+      const reader = reading.chat({ model: MODEL, messages })[Symbol.asyncIterator]();
+      await reader.next();
+      await sleep(1_000);
+      // What lies in sockets and windows on the way, and no more than that.
+      expect(sent).toBeLessThan(64);
+      for (let read = 0; read < 200; read++) await reader.next();
+      expect(sent).toBeGreaterThan(200);
+      await reader.return?.();
+    } finally {
+      endless.destroy();
+    }
   });
 
   it("a closed client ends what runs, at Ollama too", async () => {
@@ -208,4 +252,39 @@ describe.each([
     const gone = await failureOf(lonely.embed({ model: "nomic-embed-text", input: "a" }));
     expect(gone).toMatchObject({ reason: "ROUTER_UNREACHABLE", status: "UNAVAILABLE" });
   });
+});
+
+describeWith(["ollama", "model"], "over the real Ollama", () => {
+  const Animal = z.object({ legs: z.int(), name: z.enum(["cat", "hen"]) });
+  let real: RealOllama;
+  let node: DroverProcess;
+
+  beforeAll(async () => {
+    real = await startRealOllama();
+    node = await startDrover("agent", ["--ollama", real.url, "--name", "real"]);
+  }, 120_000);
+  afterAll(async () => {
+    expect(await node?.stop()).toBe(0);
+    await real?.close();
+  });
+
+  it("an answer has the shape of its schema, its keys in the schema's order, and the schema's type", async () => {
+    await using client = overGrpc({ address: node.address });
+    const options = { temperature: 0, seed: 1, numPredict: 60 };
+    const about = [{ role: "user", content: "Name an animal and count its legs, as JSON." }];
+    const request = { model: real.models.chat, messages: about, format: Animal, options };
+    const { parsed, text, generatedTokens } = await client.chat(request, { timeoutMs: 60_000 }).result();
+    expectTypeOf(parsed).toEqualTypeOf<{ legs: number; name: "cat" | "hen" }>();
+    expect([typeof parsed.legs, ["cat", "hen"].includes(parsed.name)]).toEqual(["number", true]);
+    expect(text.indexOf("legs")).toBeLessThan(text.indexOf("name"));
+    expect(generatedTokens).toBeGreaterThan(5);
+  }, 90_000);
+
+  it("an answer that is cut at its limit is no JSON, and says why", async () => {
+    await using client = overGrpc({ address: node.address });
+    const request = { model: real.models.chat, prompt: "An animal.", format: Animal, options: { numPredict: 3 } };
+    const error = await failureOf(client.generate(request, { timeoutMs: 60_000 }).result());
+    expect(error).toMatchObject({ reason: "OUTPUT_INVALID", message: expect.stringContaining("cut at its limit") });
+    expect(error.partialText).toContain("{");
+  }, 90_000);
 });

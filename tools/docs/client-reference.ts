@@ -26,6 +26,9 @@ interface Exported extends Declaration {
 /** From which entries re-export. */
 const PACKAGES = ["services/routing/src/index.ts"];
 
+/** Two entries may have different things of one name. */
+const keyOf = ({ file, name }: Exported): string => `${file} ${name}`;
+
 const BETWEEN = "// --- the next one";
 
 /** The pages of the entries in this order; what an earlier one has is named by a later one, not repeated. */
@@ -37,7 +40,7 @@ export function clientPages(entries: readonly Entry[]): readonly Page[] {
     return entries.map((entry) => {
       const all = exportsOf(path.join(folder, entry.source.replace(/\.ts$/, ".d.ts")), folder);
       const page = entryPage(entry, all, told);
-      for (const { name } of all) if (!told.has(name)) told.set(name, entry.page);
+      for (const each of all) if (!told.has(keyOf(each))) told.set(keyOf(each), entry.page);
       return page;
     });
   } finally {
@@ -101,11 +104,10 @@ function moduleOf(file: string): { readonly declared: readonly Exported[]; reado
 
 /** What is not exported, but has a part of what is: `ChatResult extends AnswerResult`. Behind those of its file. */
 function withThoseTheyName(exported: readonly Exported[], folder: string): readonly Exported[] {
-  const told = new Map(exported.map((each) => [`${each.file} ${each.name}`, each]));
+  const told = new Map(exported.map((each) => [keyOf(each), each]));
   for (const { file, code } of told.values()) {
     for (const other of namedIn(code, file, folder)) {
-      const key = `${other.file} ${other.name}`;
-      if (!told.has(key)) told.set(key, other);
+      if (!told.has(keyOf(other))) told.set(keyOf(other), other);
     }
   }
   const all = [...told.values()];
@@ -113,7 +115,7 @@ function withThoseTheyName(exported: readonly Exported[], folder: string): reado
   return files.flatMap((file) => all.filter((each) => each.file === file));
 }
 
-/** Types and constants of the same module, or that it imports from one beside it, which stand in a declaration. */
+/** Types, classes and constants of the same module, or that it imports from one beside it, which stand in a declaration. */
 function namedIn(code: string, file: string, folder: string): readonly Exported[] {
   const words = new Set(code.match(/\w+/g));
   const { declared, imports } = moduleOf(file);
@@ -123,14 +125,14 @@ function namedIn(code: string, file: string, folder: string): readonly Exported[
     .filter(({ name }) => words.has(name))
     .map(({ name, from }) => findDeclared(name, declarationFile(from, file, folder), folder));
   const beside = declared.filter(({ name }) => words.has(name));
-  return [...beside, ...imported].filter((each) => /^(?:type|interface|const) /.test(each.code));
+  return [...beside, ...imported].filter((each) => /^(?:type|interface|const|class) /.test(each.code));
 }
 
 function entryPage({ name, page, about }: Entry, all: readonly Exported[], told: ReadonlyMap<string, string>): Page {
-  const fresh = formatted(all.filter((each) => !told.has(each.name)));
+  const fresh = formatted(all.filter((each) => !told.has(keyOf(each))));
   const words = new Set(fresh.flatMap(({ code }) => code.match(/\w+/g) ?? []));
-  const known = all.filter((each) => told.has(each.name) && words.has(each.name));
-  const links = known.map((each) => `[${each.name}](${told.get(each.name)}#${anchorOf(each.name)})`);
+  const known = all.filter((each) => told.has(keyOf(each)) && words.has(each.name));
+  const links = known.map((each) => `[${each.name}](${told.get(keyOf(each))}#${anchorOf(each.name)})`);
   const more = links.length === 0 ? "" : `\nTold elsewhere: ${links.join(", ")}.\n`;
   const head = `# ${name}\n\n${about}\n\nWritten from the declarations that the compiler emits, by \`npm run generate\`.\n`;
   return {

@@ -1,5 +1,6 @@
 /** The tarballs, installed into empty folders as strangers do it: what is in them, what runs from them, and what compiles against them. */
-import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,7 +34,7 @@ beforeAll(async () => {
   };
   await Promise.all(NODES.map(install));
 }, 300_000);
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+afterAll(() => rm(root, { recursive: true, force: true }), 120_000);
 
 it("packs every published workspace with one version, as publint and attw want it", () => {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {

@@ -1,10 +1,14 @@
 /** Clients with several routers' addresses, while a router dies or leaves: what had not begun never fails, what had says the truth. */
 
+import { join } from "node:path";
 import { createDroverClient } from "@drover/client";
 import { createSimOllama, type SimOllama } from "@drover/sim-ollama";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ClientLoad, loadClients } from "../src/client-load.ts";
 import { type DroverProcess, startDrover } from "../src/drover-process.ts";
+import { freePort } from "../src/free-port.ts";
+import { installedFolder } from "../src/installed-folder.ts";
+import { runProgram } from "../src/run-program.ts";
 
 const ROUTERS = 3;
 const CHAT = "chat";
@@ -116,6 +120,26 @@ describe(`clients over ${ROUTERS} routers`, () => {
     for (const router of routers) expect(String(failure)).toContain(`http://${router.address}: connection refused`);
     routers[1] = await startRouter("--listen", address);
     expect((await client.embed({ model: EMBED, input: "a" })).embeddings).toHaveLength(1);
+  });
+});
+
+describe("a program that never closes its client", () => {
+  it("ends all the same when its last call has", async () => {
+    const router = await startDrover("router", ["--nodes", "127.0.0.1:1"]);
+    const folder = installedFolder();
+    folder.write(
+      "app.js",
+      `import { createDroverClient } from "@drover/client";
+       const client = createDroverClient({ address: ["${router.address}", "127.0.0.1:${await freePort()}"], timeoutMs: 60_000 });
+       console.log(await client.health(), (await client.fleet.listModels()).length);`,
+    );
+    const startMs = performance.now();
+    const { stdout, code } = await runProgram(process.execPath, [join(folder.path, "app.js")]);
+    expect({ stdout, code }).toEqual({ stdout: "SERVING 0\n", code: 0 });
+    // A keep-alive, a deadline or an idle timer would keep it for 20 s and more.
+    expect(performance.now() - startMs).toBeLessThan(15_000);
+    folder.remove();
+    await router.stop("SIGKILL");
   });
 });
 

@@ -14,10 +14,9 @@ const HEADER = "authorization";
 const TOKEN = /^[\x21-\x7e]{1,8192}$/;
 
 /** A copy of `header` with the token, unless the caller wrote its own authorization there. */
-export async function withToken(header: Headers, token: TokenSource | undefined): Promise<Headers> {
-  if (token === undefined || header.has(HEADER)) return header;
+export async function withToken(header: HeadersInit | undefined, token: TokenSource): Promise<Headers> {
   const headers = new Headers(header);
-  headers.set(HEADER, `Bearer ${await readToken(token)}`);
+  if (!headers.has(HEADER)) headers.set(HEADER, `Bearer ${await readToken(token)}`);
   return headers;
 }
 

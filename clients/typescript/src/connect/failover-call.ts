@@ -21,7 +21,7 @@ export interface FailoverParts extends TokenRule {
 /** What one try sends beside the message. */
 export interface Sent {
   readonly timeoutMs: number | undefined;
-  readonly header: Headers;
+  readonly header: HeadersInit | undefined;
 }
 
 type NeverRan = Failure & { readonly kind: "never-ran" };
@@ -32,7 +32,7 @@ const MAX_WAIT = "drover-max-wait-ms";
 export class FailoverCall {
   readonly #parts: FailoverParts;
   readonly #bounds: CallBounds;
-  readonly #header: HeadersInit | undefined;
+  #header: HeadersInit | undefined;
   readonly #tried = new Map<string, NeverRan>();
   #isListFresh = false;
 
@@ -46,12 +46,11 @@ export class FailoverCall {
     const { list, pool, token } = this.#parts;
     const urls = list.urls();
     pool.update(urls instanceof Promise ? await this.#bounds.wait(urls) : urls);
-    const given = headersOf(this.#header);
-    const header = token === undefined ? given : await this.#bounds.wait(withToken(given, token));
+    if (token !== undefined) this.#header = await this.#bounds.wait(withToken(this.#header, token));
     for (;;) {
       const router = await this.#next();
       try {
-        const response = await send(router, this.#sent(header));
+        const response = await send(router, this.#sent());
         pool.worked(router);
         return response;
       } catch (error) {
@@ -99,16 +98,18 @@ export class FailoverCall {
     return pool.pick(new Set(this.#tried.keys()));
   }
 
-  #sent(header: Headers): Sent {
+  #sent(): Sent {
     const { timeoutMs, elapsedMs } = this.#bounds;
+    if (this.#tried.size === 0) return { timeoutMs, header: this.#header };
+    const header = new Headers(this.#header);
     const maxWaitMs = Number(header.get(MAX_WAIT) ?? Number.NaN);
-    if (this.#tried.size === 0 || !Number.isInteger(maxWaitMs)) return { timeoutMs, header };
-    const shorter = new Headers(header);
-    shorter.set(MAX_WAIT, String(Math.max(Math.floor(maxWaitMs - elapsedMs), 0)));
-    return { timeoutMs, header: shorter };
+    if (Number.isInteger(maxWaitMs)) header.set(MAX_WAIT, String(Math.max(Math.floor(maxWaitMs - elapsedMs), 0)));
+    return { timeoutMs, header };
   }
 
   #failureOf(router: Router, thrown: unknown): Failure {
+    // What the network does comes as a ConnectError.
+    if (thrown instanceof TypeError) return { kind: "answered", error: unsendable(thrown) };
     const error = ConnectError.from(thrown);
     const { signal } = this.#bounds;
     if (error.isWireError) return answeredFailure(error);
@@ -154,10 +155,6 @@ function sentence(tried: ReadonlyMap<string, NeverRan>): string {
   return [...tried].map(([url, { why }]) => `${url}: ${why}`).join("; ");
 }
 
-function headersOf(header: HeadersInit | undefined): Headers {
-  try {
-    return new Headers(header);
-  } catch (cause) {
-    throw connectionError("INVALID_ARGUMENT_LOCAL", `A header of the call cannot be sent: ${String(cause)}`);
-  }
+function unsendable(cause: TypeError): ConnectError {
+  return connectionError("INVALID_ARGUMENT_LOCAL", `The call cannot be sent: ${cause.message}`, { cause });
 }

@@ -5,6 +5,7 @@ import { seededRng } from "@drover/platform";
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
 import { Health } from "@drover/proto/grpc/health/v1/health_pb";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { type Clock, runtimeClock } from "../clock.ts";
 import type { ConnectOptions } from "../connect-options.ts";
 import {
   answerServing,
@@ -304,6 +305,27 @@ async function openWay(url: string) {
   };
 }
 
+/** The runtime's clock, counting the timers that are set. */
+function countingClock() {
+  const running = new Set<object>();
+  const after: Clock["after"] = (delayMs, action) => {
+    const timer = runtimeClock.after(delayMs, () => {
+      running.delete(timer);
+      action();
+    });
+    const counted = {
+      cancel: () => {
+        running.delete(timer);
+        timer.cancel();
+      },
+      unref: () => timer.unref?.(),
+    };
+    running.add(timer);
+    return counted;
+  };
+  return { nowMs: () => runtimeClock.nowMs(), after, running: () => running.size };
+}
+
 describe("a connection", () => {
   it("whose machine is gone is found out by PINGs while a call runs, and the next call gets a new one", async () => {
     const live = await router((stream) => sendServing(stream));
@@ -334,6 +356,29 @@ describe("a connection", () => {
     const { url, sessions } = await router();
     await clientOf({ address: url }, { pingIntervalMs: 20, idleTimeoutMs: 60 }).check({});
     await vi.waitUntil(() => sessions[0]?.destroyed === true);
+  });
+
+  it("leaves no socket and no timer behind when the client is closed, one that was closing included", async () => {
+    const sockets = (): number => process.getActiveResourcesInfo().filter((each) => each === "TCPSocketWrap").length;
+    const clock = countingClock();
+    const { url, sessions } = await router((stream) => sendServing(stream));
+    const dead = await closedUrl();
+    const before = sockets();
+    const opened = openNodeTransport({ address: [url, dead] }, { clock });
+    const client = createClient(Health, opened.transport);
+    const ended: Promise<unknown>[] = [];
+    for (let count = 0; count < 3; count++) {
+      const watch = client.watch({})[Symbol.asyncIterator]();
+      await watch.next();
+      ended.push(failure(watch.next()));
+      sessions.at(-1)?.close();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(sockets()).toBeGreaterThan(before);
+    expect(clock.running()).toBeGreaterThan(0);
+    opened.close();
+    await Promise.all(ended);
+    await vi.waitFor(() => expect([sockets(), clock.running()]).toEqual([before, 0]));
   });
 
   it("ends with the client, and so do the calls on it", async () => {

@@ -14,7 +14,9 @@ export function openSocket(origin: string, tls: SecureClientSessionOptions): Soc
   const address = { host, port: port === "" ? (isTls ? 443 : 80) : Number(port) };
   // An IP address is no server name (RFC 6066, 3).
   const name = isIP(host) === 0 ? { servername: host } : {};
-  const socket = isTls ? connectTls({ ...address, ...name, ...tls, ALPNProtocols: ["h2"] }) : connectTcp(address);
+  const socket = isTls
+    ? connectTls({ ...address, ...name, ...tls, ALPNProtocols: ["h2"] })
+    : connectTcp({ ...address, noDelay: true });
   socket.on("error", () => socket.destroy());
   return socket;
 }

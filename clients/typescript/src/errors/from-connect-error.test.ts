@@ -118,6 +118,9 @@ describe("what a router says", () => {
     expect(toDroverError(timer, { ...CALL, timeoutMs: 5 }).message).toContain("by the caller's own timer");
     const late = toDroverError(timer, { ...CALL, timeoutMs: 5, hasAnswered: true, tokensReceived: 7 });
     expect([late.reason, late.message]).toEqual(["DEADLINE_EXCEEDED", expect.stringContaining("after 7 tokens")]);
+    expect(late.message).not.toContain("timed out");
+    const failover = new ConnectError("Before that: a:1 could not be reached.", Code.DeadlineExceeded);
+    expect(toDroverError(failover, { ...CALL, timeoutMs: 5 }).message).toMatch(/deadline of 5 ms .* Before that: a:1/);
     expect(toDroverError(timer, CALL)).toMatchObject({ reason: "UNSPECIFIED", status: "DEADLINE_EXCEEDED" });
   });
 });

@@ -30,6 +30,7 @@ export interface FailedCall {
 const ERROR_DOMAIN = "drover";
 const CANCELLED: ServerReason = "CANCELLED";
 const DEADLINE_EXCEEDED: ServerReason = "DEADLINE_EXCEEDED";
+const CONNECT_TIMER_WORDS = "the operation timed out";
 
 /**
  * A code alone proves nothing: connect-node shows a lost connection as Canceled, Aborted or Internal, whatever Node's http2 said
@@ -88,7 +89,9 @@ function deadlineExceeded(cause: ConnectError, call: FailedCall): DroverError {
   const where =
     heard > 0 ? `after ${heard} tokens had come` : call.hasAnswered ? "before the first token" : "unanswered";
   const message = `The deadline of ${call.timeoutMs} ms passed ${where}, by the caller's own timer.`;
-  return new DroverError([message, call.lastProgress ?? ""].join(" ").trim(), {
+  // A transport over several routers knows more than connect's own timer.
+  const transport = cause.rawMessage === CONNECT_TIMER_WORDS ? "" : cause.rawMessage;
+  return new DroverError([message, call.lastProgress ?? "", transport].filter((words) => words !== "").join(" "), {
     ...received(call),
     reason: DEADLINE_EXCEEDED,
     status: "DEADLINE_EXCEEDED",

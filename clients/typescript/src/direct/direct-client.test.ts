@@ -122,6 +122,18 @@ describe("a client that holds its fleet", () => {
     await vi.waitUntil(() => client.connectionPools()[0]?.streams === 0);
   });
 
+  it("refuses a request over 64 MiB in a router's words", async () => {
+    const client = direct([await agent({ id: "one" })]);
+    const prompt = "x".repeat(64 * 1024 * 1024);
+    for (const call of [
+      client.generate({ model: MODEL, prompt }).text(),
+      client.embed({ model: MODEL, input: [prompt] }),
+    ]) {
+      const { reason, message } = await failureOf(call);
+      expect([reason, message]).toEqual(["REQUEST_TOO_LARGE", expect.stringContaining("over 64 MiB: send smaller")]);
+    }
+  });
+
   it("refuses wrong options before anything is opened", () => {
     expect(() => createDirectClient({ agents: "gpu 1" })).toThrow(DroverError);
     expect(() => createDirectClient({ agents: "gpu-1", timeoutMs: -1 })).toThrow(DroverError);

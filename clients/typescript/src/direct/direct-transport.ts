@@ -9,7 +9,6 @@ import {
   DroverError,
   HealthRegistry,
   REQUEST_BODIES_BYTES,
-  REQUEST_BYTES_MAX,
   randomId,
   setCallId,
   silentLogger,
@@ -55,7 +54,6 @@ export function openDirectTransport(options: DirectOptions): DirectTransport {
     {
       router: {
         interceptors: [named, createErrorInterceptor(log), refusedAfter(shutdown.signal)],
-        readMaxBytes: REQUEST_BYTES_MAX,
         acceptCompression: [],
         shutdownSignal: shutdown.signal,
       },

@@ -4,7 +4,15 @@
  */
 import { type DescMethod, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { type ByteBudget, callIdOf, DroverError, META, type Metadata } from "@drover/platform";
+import {
+  type ByteBudget,
+  callIdOf,
+  DroverError,
+  META,
+  type Metadata,
+  REQUEST_BYTES_MAX,
+  tooLarge,
+} from "@drover/platform";
 import {
   type ChatResponseSchema,
   type EmbedResponseSchema,
@@ -132,6 +140,8 @@ function toRequest({ bodies, maxWaitMs }: InferenceServiceOptions, served: Serve
 /** The request as agents are sent it. It counts beside the bytes that the listener has read, because both are held. */
 function frameAgain(method: DescMethod, message: InferenceRequest, bodies: ByteBudget): RequestBody {
   const encoded = toBinary(method.input, message);
+  // A listener has refused it already; a program's own transport in process has no limit.
+  if (encoded.length > REQUEST_BYTES_MAX) throw tooLarge(REQUEST_BYTES_MAX);
   const length = PREFIX_BYTES + encoded.length;
   if (!bodies.tryTake(length)) {
     const words = "This router holds as many bytes of requests as it may: try again, or send smaller images.";

@@ -25,7 +25,12 @@ export class ConnectCaller<Desc extends DescMessage> implements CallerStream {
   }
 
   write(frames: Uint8Array): boolean {
-    for (const bytes of messagesOf(frames)) this.#messages.push(fromBinary(this.#schema, bytes), bytes.length);
+    try {
+      for (const bytes of messagesOf(frames)) this.#messages.push(fromBinary(this.#schema, bytes), bytes.length);
+    } catch (cause) {
+      // What was read before it is still told; whoever reads this end gives the call up.
+      this.#messages.fail(undecodable(this.#schema, cause));
+    }
     return !this.#messages.isFull;
   }
 
@@ -44,4 +49,10 @@ export class ConnectCaller<Desc extends DescMessage> implements CallerStream {
   next(): Promise<MessageShape<Desc> | undefined> {
     return this.#messages.take();
   }
+}
+
+/** Nobody else looks into an answer: to gRPC callers it goes as it came. */
+function undecodable({ name }: DescMessage, cause: unknown): DroverError {
+  const words = `The node sent what is no ${name}. Its agent may be of another version than the one that serves this call.`;
+  return new DroverError("node_protocol_error", words, { cause });
 }

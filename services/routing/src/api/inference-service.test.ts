@@ -1,14 +1,19 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createHandlerContext } from "@connectrpc/connect";
 import { ByteBudget, DroverError } from "@drover/platform";
-import { ChatRequestSchema, InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
+import {
+  ChatRequestSchema,
+  type ChatResponse,
+  ChatResponseSchema,
+  InferenceService,
+} from "@drover/proto/drover/inference/v1/inference_pb";
 import { expect, it, vi } from "vitest";
 import type { CallerStream } from "../dispatch/call-request.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { createInferenceService } from "./inference-service.ts";
 
-/** A chat that dispatch has taken, over a connect handler whose signal aborts with `reason`. */
-function abortedChat(reason: unknown) {
+/** A chat that dispatch has taken, over a connect handler. */
+function openChat() {
   const abort = new AbortController();
   const cancel = vi.fn();
   const dispatched = Promise.withResolvers<CallerStream>();
@@ -30,12 +35,23 @@ function abortedChat(reason: unknown) {
     url: "http://localhost/",
     requestSignal: abort.signal,
   });
+  const messages: unknown[] = [];
   const read = async (): Promise<void> => {
-    for await (const _ of service.chat(create(ChatRequestSchema, { model: "m" }), context));
+    const answer = service.chat(create(ChatRequestSchema, { model: "m" }), context) as AsyncIterable<ChatResponse>;
+    for await (const message of answer) messages.push(message.event.value);
   };
-  const answer = read();
-  abort.abort(reason);
-  return { answer, cancel, dispatched: dispatched.promise };
+  return { answer: read(), messages, cancel, abort, dispatched: dispatched.promise };
+}
+
+/** The same, whose caller's signal aborts with `reason`. */
+function abortedChat(reason: unknown) {
+  const chat = openChat();
+  chat.abort.abort(reason);
+  return chat;
+}
+
+function frame(message: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.of(0, 0, 0, 0, message.length), message]);
 }
 
 it("leaves the end of a call whose deadline passed to dispatch, which knows where the time went", async () => {
@@ -51,5 +67,20 @@ it("leaves the end of a call whose deadline passed to dispatch, which knows wher
 it("cancels the call of a caller that left", async () => {
   const { answer, cancel } = abortedChat(new ConnectError("gone", Code.Canceled));
   await expect(answer).rejects.toMatchObject({ kind: "cancelled" });
+  expect(cancel).toHaveBeenCalled();
+});
+
+it("ends a call whose node sends what cannot be decoded as the node's failure, after what came before it", async () => {
+  const { answer, messages, cancel, dispatched } = openChat();
+  const caller = await dispatched;
+  const event = { case: "chunk" as const, value: { message: { role: "assistant", content: "Hel" } } };
+  caller.write(frame(toBinary(ChatResponseSchema, create(ChatResponseSchema, { event }))));
+  // A chunk that says it is longer than its message.
+  caller.write(frame(Uint8Array.of(0x12, 0x7f, 0x01)));
+  await expect(answer).rejects.toMatchObject({
+    kind: "node_protocol_error",
+    message: expect.stringContaining("no ChatResponse"),
+  });
+  expect(messages).toMatchObject([{ message: { content: "Hel" } }]);
   expect(cancel).toHaveBeenCalled();
 });

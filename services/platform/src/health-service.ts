@@ -3,6 +3,7 @@
  */
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "@drover/proto/grpc/health/v1/health_pb";
+import { DroverError } from "./drover-error.ts";
 
 /** Streams of Watch at once; one per caller's connection is usual. */
 const WATCHERS_LIMIT = 10_000;
@@ -61,7 +62,7 @@ export class HealthRegistry {
   /** The state now, then each change; an unknown service is SERVICE_UNKNOWN and may appear later (gRFC A17). */
   async *#watch(service: string, signal: AbortSignal): AsyncGenerator<{ status: ServingStatus }> {
     if (this.#watchers.size >= this.#watchersLimit) {
-      throw new ConnectError("Too many callers watch the health of this program.", Code.ResourceExhausted);
+      throw new DroverError("overloaded", "Too many callers watch the health of this program.");
     }
     let wake = (): void => undefined;
     const onChange = (): void => wake();

@@ -8,7 +8,8 @@ import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toGrpcTrailers } from "../grpc-status.ts";
 import { META } from "../metadata.ts";
-import { reasonOfConnect, replay } from "./reasoned-answer.ts";
+import { refusalOfConnect } from "./connect-refusals.ts";
+import { replay } from "./reasoned-answer.ts";
 
 /** gRPC proper; gRPC-Web carries its trailers in the body. */
 export function isGrpc(answer: UniversalServerResponse): boolean {
@@ -44,6 +45,6 @@ export async function writeGrpc(answer: UniversalServerResponse, response: Http2
 /** Connect's own errors carry no ErrorInfo. */
 function missingDetails(code: number, trailer: Headers | undefined): OutgoingHttpHeaders {
   if (trailer?.has(META.grpcStatusDetails) === true) return {};
-  const known = reasonOfConnect(code, decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? ""));
+  const known = refusalOfConnect(code, decodeGrpcMessage(trailer?.get(META.grpcMessage) ?? ""));
   return known === undefined ? {} : toGrpcTrailers(known);
 }

@@ -6,12 +6,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { createAsyncIterable, encodeEnvelope, type UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorFromJsonBytes, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
-import { DroverError } from "../drover-error.ts";
 import { decodeGrpcMessage } from "../grpc-message.ts";
 import { toConnectError, toGrpcTrailers } from "../grpc-status.ts";
 import { META } from "../metadata.ts";
 import { PREFIX_BYTES } from "../request-message.ts";
-import { kindOfRefusal } from "./connect-refusals.ts";
+import { refusalOfConnect } from "./connect-refusals.ts";
 
 /** For answers of Connect and gRPC-Web; gRPC's trailers are mended where they are written. */
 export async function withReason(answer: UniversalServerResponse, callId: string): Promise<UniversalServerResponse> {
@@ -27,18 +26,12 @@ export async function withReason(answer: UniversalServerResponse, callId: string
   return { ...answer, ...mended };
 }
 
-/** The refusal that connect's words mean; undefined where they are not its own. */
-export function reasonOfConnect(code: number, message: string): DroverError | undefined {
-  const kind = kindOfRefusal(code, message);
-  return kind === undefined ? undefined : new DroverError(kind, message);
-}
-
 type Mended = Pick<UniversalServerResponse, "body"> & Partial<UniversalServerResponse>;
 
 function mendJson({ header }: UniversalServerResponse, bytes: Uint8Array): Mended | undefined {
   const unread = new ConnectError("", Code.Unknown);
   const error = errorFromJsonBytes(bytes, undefined, unread);
-  const known = error.details.length === 0 ? reasonOfConnect(error.code, error.rawMessage) : undefined;
+  const known = error.details.length === 0 ? refusalOfConnect(error.code, error.rawMessage) : undefined;
   if (known === undefined) return undefined;
   const mended = toConnectError(known);
   const body = errorToJsonBytes(mended, {});
@@ -52,7 +45,7 @@ function mendTrailers(envelope: Uint8Array): Mended | undefined {
   const trailers = trailerParse(envelope.subarray(PREFIX_BYTES));
   if (trailers.has(META.grpcStatusDetails)) return undefined;
   const message = decodeGrpcMessage(trailers.get(META.grpcMessage) ?? "");
-  const known = reasonOfConnect(Number(trailers.get(META.grpcStatus) ?? 0), message);
+  const known = refusalOfConnect(Number(trailers.get(META.grpcStatus) ?? 0), message);
   if (known === undefined) return undefined;
   for (const [key, value] of Object.entries(toGrpcTrailers(known))) trailers.set(key, String(value));
   return { body: createAsyncIterable([encodeEnvelope(trailerFlag, trailerSerialize(trailers))]) };

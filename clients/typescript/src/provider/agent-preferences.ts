@@ -9,8 +9,8 @@ import { invalidArgument } from "../errors/drover-error.ts";
 /**
  * All of them must hold. `agentId`, `labels` and `session` travel with a call, and whoever places it falls over to another agent that
  * suits. With one of `capabilities`, `maxLatencyMs` and `excludeAgents` the provider asks for the ranking first and sends the call to the
- * best agent that is left, then to the next where the first provably did not run it, four at most. Calls that are
- * placed so at the same moment do not see each other, and go to the same agent.
+ * best agent that is left, then to the next where the first provably did not run it, four at most; calls that begin together choose
+ * one after the other.
  */
 export interface AgentPreferences {
   /** This agent, by id or name, and no other. */

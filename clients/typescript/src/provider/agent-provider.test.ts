@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
-import { SimClock } from "@drover/platform";
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
+import { runtimeClock } from "../connect/clock.ts";
 import { DroverError } from "../errors/drover-error.ts";
 import { NetworkAgentProvider } from "../index.ts";
 import { AgentProvider } from "./agent-provider.ts";
@@ -90,6 +90,14 @@ describe("initialize", () => {
     expect(fleet.listed).toBeGreaterThan(1);
   });
 
+  it("tells of a router that hangs at last what it had said before", async () => {
+    const { fleet, provider } = providerOf({ name: "gone", availability: NodeAvailability.UNREACHABLE });
+    const error = errorOf(provider.initialize({ timeoutMs: 300 }));
+    while (fleet.listed === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    fleet.listHangs = true;
+    expect((await error).message).toContain("It names gone:50052");
+  });
+
   it("fails at once where waiting cannot help, and knows an agent that was taken for a router", async () => {
     const { fleet, provider } = providerOf({ name: "a" });
     fleet.listFails = failure(Code.PermissionDenied, "PERMISSION_DENIED");
@@ -170,7 +178,8 @@ describe("agents that the provider chooses", () => {
   });
 
   it("are none that were slower than asked for lately, until they are forgotten", async () => {
-    const clock = new SimClock();
+    let passedMs = 0;
+    const clock = { ...runtimeClock, nowMs: () => runtimeClock.nowMs() + passedMs };
     const fleet = fakeFleet({ name: "slow", ttftMs: 900 }, { name: "fast", ttftMs: 10 });
     const provider = new AgentProvider(fleet.source, clock);
     const preferences = { maxLatencyMs: 100 };
@@ -179,7 +188,7 @@ describe("agents that the provider chooses", () => {
     expect((await provider.generate("Hi", { model, preferences })).node).toBe("fast");
     const { excluded } = await provider.selectAgent(model, preferences);
     expect(excluded[0]?.reason).toBe("took 900 ms to the first token lately, and maxLatencyMs is 100");
-    clock.advance(60_001);
+    passedMs = 60_001;
     expect((await provider.selectAgent(model, preferences)).agent.name).toBe("slow");
   });
 
@@ -190,6 +199,16 @@ describe("agents that the provider chooses", () => {
     expect(fleet.calls.map((headers) => headers.get("drover-node"))).toEqual(["id-a", "id-b"]);
     fleet.nodes = [{ name: "a", fails: "REQUEST_REJECTED" }, { name: "b" }];
     expect((await errorOf(provider.chat(messages, { model, preferences }))).reason).toBe("REQUEST_REJECTED");
+  });
+
+  it("see the calls that were placed just before", async () => {
+    const { fleet, provider } = providerOf({ name: "a" }, { name: "b" });
+    fleet.ranksByCalls = true;
+    const calls = Array.from({ length: 6 }, () =>
+      provider.generate("Hi", { model, preferences: { excludeAgents: ["z"] } }),
+    );
+    const nodes = (await Promise.all(calls)).map(({ node }) => node);
+    expect(nodes).toEqual(["a", "b", "a", "b", "a", "b"]);
   });
 
   it("are at most four", async () => {

@@ -28,8 +28,9 @@ type Look = { readonly nodes: readonly FleetNode[] } | { readonly error: DroverE
 export async function untilHeard(wait: FleetWait): Promise<void> {
   const { client, clock, timeoutMs, ended } = wait;
   const endMs = clock.nowMs() + timeoutMs;
+  let seen: Look | undefined;
   for (;;) {
-    const seen = await look(client, Math.max(endMs - clock.nowMs(), 1));
+    seen = moreTelling(seen, await look(client, Math.max(endMs - clock.nowMs(), 1)));
     const nodes = "nodes" in seen ? seen.nodes : [];
     const isAnyHeard = nodes.some(({ id }) => id !== "");
     if (isAnyHeard && !nodes.some(({ availability }) => availability === "connecting")) return;
@@ -39,6 +40,11 @@ export async function untilHeard(wait: FleetWait): Promise<void> {
     }
     await pause(clock, Math.min(LOOK_AGAIN_MS, endMs - clock.nowMs()), ended);
   }
+}
+
+/** The last look ends with the wait itself: that its time passed says nothing. */
+function moreTelling(before: Look | undefined, now: Look): Look {
+  return before !== undefined && "error" in now && now.error.reason === "DEADLINE_EXCEEDED" ? before : now;
 }
 
 /** What may be another answer a moment later is no end; a wrong token is. */

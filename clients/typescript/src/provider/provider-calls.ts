@@ -16,6 +16,7 @@ import { measuredStream } from "./measured-stream.ts";
 import { PlacedStream } from "./placed-stream.ts";
 import type { ForwardOptions } from "./provider-options.ts";
 import { rankAgents } from "./select-agent.ts";
+import { Turns } from "./turns.ts";
 
 export interface ProviderCall {
   readonly model: string;
@@ -30,11 +31,13 @@ export class ProviderCalls {
   readonly #client: DroverClient;
   readonly #latencies: AgentLatencies;
   readonly #clock: Clock;
+  readonly #turns: Turns;
 
   constructor(client: DroverClient, latencies: AgentLatencies, clock: Clock) {
     this.#client = client;
     this.#latencies = latencies;
     this.#clock = clock;
+    this.#turns = new Turns(clock);
   }
 
   stream<Chunk, Result extends CallFacts>(
@@ -74,7 +77,7 @@ export class ProviderCalls {
   async #choose({ model, preferences }: ProviderCall, options: ForwardOptions): Promise<readonly string[]> {
     const { signal, timeoutMs, headers } = options;
     const question = { model, preferences, options: { signal, timeoutMs, headers } };
-    const { ranking } = await rankAgents(this.#client, this.#latencies, question);
+    const { ranking } = await this.#turns.take(() => rankAgents(this.#client, this.#latencies, question));
     return ranking.map(({ nodeId }) => nodeId);
   }
 

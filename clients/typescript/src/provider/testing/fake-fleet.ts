@@ -36,6 +36,10 @@ export interface FakeFleet {
   listed: number;
   /** Thrown where a node list is asked for. */
   listFails: ConnectError | undefined;
+  /** Whether a list is not answered until its caller leaves. */
+  listHangs: boolean;
+  /** Whether nodes are ranked by how many calls they had, instead of in their order. */
+  ranksByCalls: boolean;
   opened: number;
   readonly source: ProviderSource;
 }
@@ -51,8 +55,9 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
       },
     });
     router.service(RouterService, {
-      listNodes: () => {
+      listNodes: async (_request, { signal }) => {
         fleet.listed++;
+        if (fleet.listHangs) await new Promise((resolve) => signal.addEventListener("abort", resolve));
         if (fleet.listFails !== undefined) throw fleet.listFails;
         return { nodes: fleet.nodes.map(nodeMessage) };
       },
@@ -65,7 +70,7 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
       selectNode: ({ node }) => ({
         policy: "weighted",
         instead: "Nobody has it.",
-        ranking: fleet.nodes
+        ranking: inOrder(fleet)
           .filter((each) => each.excluded === undefined && (node === "" || node === each.name))
           .map(({ name }, index) => ({
             nodeId: `id-${name}`,
@@ -85,6 +90,8 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
     calls: [],
     listed: 0,
     listFails: undefined,
+    listHangs: false,
+    ranksByCalls: false,
     opened: 0,
     source: {
       target: "the fleet of this test",
@@ -134,6 +141,12 @@ function placed(fleet: FakeFleet, { requestHeader }: HandlerContext): FakeNode {
   if (node === undefined) throw failure(Code.NotFound, "NODE_NOT_FOUND");
   if (node.fails !== undefined) throw failure(Code.Unavailable, node.fails);
   return node;
+}
+
+function inOrder({ nodes, calls, ranksByCalls }: FakeFleet): readonly FakeNode[] {
+  if (!ranksByCalls) return nodes;
+  const had = ({ name }: FakeNode) => calls.filter((headers) => headers.get("drover-node") === `id-${name}`).length;
+  return [...nodes].sort((a, b) => had(a) - had(b));
 }
 
 export function failure(code: Code, reason: string): ConnectError {

@@ -1,4 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import { seededRng, systemClock } from "@drover/platform";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chunkFrame, doneFrame, frame, progressFrame } from "../testing/frames.ts";
@@ -247,6 +248,15 @@ describe("an answer that breaks", () => {
 
   it("with its connection destroyed by the node is a lost node", async () => {
     const node = await openNode((stream) => setImmediate(() => stream.session?.destroy()));
+    const { listener } = attempt(node.endpoint);
+    expect(await listener.outcome()).toBe("node_unreachable");
+  });
+
+  it("with its TCP connection reset, as by a kill with bytes unread, is a lost node", async () => {
+    const node = await openNode((stream) => {
+      stream.respond(GRPC);
+      setImmediate(() => (stream.session?.socket as Socket | undefined)?.resetAndDestroy());
+    });
     const { listener } = attempt(node.endpoint);
     expect(await listener.outcome()).toBe("node_unreachable");
   });

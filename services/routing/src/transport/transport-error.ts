@@ -54,6 +54,11 @@ function classify({ error, rstCode }: BrokenStream): [EndingKind, string] {
     case "ENETUNREACH":
     case "ETIMEDOUT":
       return ["node_unreachable", "failed: its machine does not answer."];
+    // The kernel resets the connections of a process that is killed with bytes unread. Node closes their streams with
+    // INTERNAL_ERROR of its own making then: that code was said by nobody.
+    case "ECONNRESET":
+    case "EPIPE":
+      return ["node_unreachable", "was lost."];
     case "ERR_HTTP2_GOAWAY_SESSION":
     case "ERR_HTTP2_INVALID_SESSION":
       return ["stream_refused", "was closing."];

@@ -10,7 +10,7 @@ import type { ProgramOutput } from "./run-program.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const INSTALL_LIMIT_MS = 120_000;
-const START_LIMIT_MS = 15_000;
+const START_LIMIT_MS = 30_000;
 
 /** A folder into which packages were installed, and the Node that runs there. */
 export interface Installed {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { checkPackage, createPackageFromTarballData, type Package, type Problem } from "@arethetypeswrong/core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { type Manifest, patternNames } from "./manifest.ts";
 
 /**
  * All packages are ES modules alone, for resolvers that know `exports`: the resolution of Node 10, and `require` from a
@@ -24,22 +25,19 @@ async function publintComplaints(tarball: Buffer): Promise<string[]> {
 
 async function typesComplaints(tarball: Buffer): Promise<string[]> {
   const pkg = createPackageFromTarballData(new Uint8Array(tarball));
-  const result = await checkPackage(pkg, { includeEntrypoints: namesOfPatterns(pkg) });
+  const result = await checkPackage(pkg, { includeEntrypoints: namesBehindPatterns(pkg) });
   if (result.types === false) return ["attw: it has no types"];
   return result.problems.filter(isOurs).map((problem) => `attw: ${JSON.stringify(problem)}`);
 }
 
 /** attw skips patterns such as `./*`, so it gets a name for each file behind them. */
-function namesOfPatterns(pkg: Package): string[] {
+function namesBehindPatterns(pkg: Package): string[] {
   const folder = `/node_modules/${pkg.packageName}/`;
-  const { exports } = JSON.parse(pkg.readFile(`${folder}package.json`)) as { exports?: Record<string, unknown> };
-  return Object.entries(exports ?? {}).flatMap(([name, target]) => {
-    const pattern = /"\.\/([^"*]*)\*([^"*]*\.js)"/.exec(JSON.stringify(target));
-    if (!name.includes("*") || pattern === null) return [];
-    const [, start = "", end = ""] = pattern;
-    const names = pkg.listFiles(folder).filter((file) => file.startsWith(`${folder}${start}`) && file.endsWith(end));
-    return names.map((file) => name.replace("*", file.slice(folder.length + start.length, -end.length)));
-  });
+  const manifest = JSON.parse(pkg.readFile(`${folder}package.json`)) as Manifest;
+  return patternNames(
+    manifest,
+    pkg.listFiles(folder).map((file) => `./${file.slice(folder.length)}`),
+  );
 }
 
 function isOurs(problem: Problem): boolean {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { entrySources, publishedManifest } from "./manifest.ts";
+import { entrySources, patternNames, publishedManifest } from "./manifest.ts";
 
 const router = {
   name: "@drover/router",
@@ -55,4 +55,11 @@ it("knows the sources at which a package is entered, each once", () => {
   expect(entrySources(router)).toEqual(["./src/index.ts", "./src/main.ts"]);
   const exports = { ".": { bun: "./src/a.ts", default: "./src/a.ts" }, "./*": { default: "./gen/*.js" } };
   expect(entrySources({ name: "a", version: "1.0.0", exports })).toEqual(["./src/a.ts"]);
+});
+
+it("finds each name behind a pattern, where there is JavaScript", () => {
+  const exports = { "./one": "./gen/one.js", "./*": { types: "./gen/*.d.ts", default: "./gen/*.js" } };
+  const files = ["./gen/a/b_pb.js", "./gen/a/b_pb.d.ts", "./drover/a/b.proto", "./package.json"];
+  expect(patternNames({ name: "a", version: "1.0.0", exports }, files)).toEqual(["./a/b_pb"]);
+  expect(patternNames({ name: "a", version: "1.0.0" }, files)).toEqual([]);
 });

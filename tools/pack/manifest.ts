@@ -54,6 +54,18 @@ export function entrySources(manifest: Manifest): string[] {
   return [...new Set(targets.filter((path) => SOURCE.test(path)))];
 }
 
+/** The names behind patterns of `exports`, `./*` to `./gen/*.js`, for those of `files` (`./gen/a/b.js`) that have JavaScript. */
+export function patternNames({ exports }: Manifest, files: readonly string[]): string[] {
+  if (typeof exports !== "object" || exports === null) return [];
+  return Object.entries(exports).flatMap(([name, target]) => {
+    const pattern = pathsOf(target).find((path) => path.includes("*") && path.endsWith(".js"));
+    if (!name.includes("*") || pattern === undefined) return [];
+    const [start = "", end = ""] = pattern.split("*");
+    const fitting = files.filter((file) => file.startsWith(start) && file.endsWith(end));
+    return fitting.map((file) => name.replace("*", file.slice(start.length, -end.length)));
+  });
+}
+
 function pathsOf(target: Target): string[] {
   if (target === null) return [];
   return typeof target === "string" ? [target] : Object.values(target).flatMap(pathsOf);

@@ -40,6 +40,8 @@ export class CallBounds {
 
   /** What `promise` gives, or sooner the end of the call. */
   async wait<Value>(promise: Promise<Value>): Promise<Value> {
+    // It may fail after this call has ended: a rejection that nobody hears ends the process.
+    promise.catch(ignore);
     this.check();
     const { signal, timeoutMs } = this;
     const ended = Promise.withResolvers<never>();
@@ -58,4 +60,8 @@ export class CallBounds {
 
 function deadlineExceeded(): ConnectError {
   return new ConnectError("The deadline passed before a router took the call.", Code.DeadlineExceeded);
+}
+
+function ignore(): void {
+  // Whoever waits is told.
 }

@@ -12,12 +12,21 @@ export function staticList(urls: readonly string[]): RouterList {
   return { urls: () => urls, freshUrls: () => Promise.resolve(urls), close: () => undefined };
 }
 
-/** All of them; a list that cannot say anything now is left out as long as another one can. */
+/** All of them; a list that cannot say anything now is left out, and not waited for, as long as another one can. */
 export function joinedList(lists: readonly RouterList[]): RouterList {
   const [only, ...others] = lists;
   if (only !== undefined && others.length === 0) return only;
   return {
-    urls: () => joined(lists.map((list) => list.urls())),
+    urls: () => {
+      const answers = lists.map((list) => list.urls());
+      // A Consul that hangs must not hold up calls that have somewhere to go.
+      const known = answers.flatMap((answer) => (answer instanceof Promise ? [] : answer));
+      const all = joined(answers);
+      if (known.length === 0) return all;
+      // Nobody waits for the others, and a rejection that nobody hears ends the process.
+      all.catch(() => undefined);
+      return [...new Set(known)];
+    },
     freshUrls: () => joined(lists.map((list) => list.freshUrls())),
     close: () => {
       for (const list of lists) list.close();

@@ -19,9 +19,9 @@ import {
 import { CONNECTION_LIMITS, type ConnectionLimits } from "./http2-connection.ts";
 import { openNodeTransport } from "./node-transport.ts";
 
-/** Empty; and GOAWAY with last stream 0 and NO_ERROR (RFC 9113, 6.5 and 6.8). */
+/** Empty; and GOAWAY with last stream 0 (RFC 9113, 6.5 and 6.8). */
 const SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-const GOAWAY_OF_ALL = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+const goAwayOfAll = (code: number) => Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code]);
 const CANCEL = 8;
 const REFUSED_STREAM = 7;
 
@@ -173,13 +173,16 @@ describe("a call that provably never ran", () => {
     expect(full.calls.length).toBeGreaterThan(0);
   });
 
-  it("goes to the next router when a GOAWAY leaves its stream out", async () => {
+  it.each([
+    ["in order", 0],
+    ["with an error", 2],
+  ])("goes to the next router when a GOAWAY %s leaves its stream out", async (_, code) => {
     // As a router that stops just when the request arrives: the last stream that it looked at is none.
     const leaving = keep(
       await openRawPort((socket) => {
         socket.write(SETTINGS);
         socket.on("data", (data) => {
-          if (hasHeaders(data)) socket.write(GOAWAY_OF_ALL);
+          if (hasHeaders(data)) socket.write(goAwayOfAll(code));
         });
       }),
     );
@@ -302,8 +305,14 @@ async function openWay(url: string) {
     cut: () => {
       for (const end of ends) end.unpipe().pause();
     },
+    close: (): Promise<void> => {
+      for (const end of ends) end.destroy();
+      return way.close();
+    },
   };
 }
+
+const openSockets = (): number => process.getActiveResourcesInfo().filter((each) => each === "TCPSocketWrap").length;
 
 /** The runtime's clock, counting the timers that are set. */
 function countingClock() {
@@ -359,11 +368,10 @@ describe("a connection", () => {
   });
 
   it("leaves no socket and no timer behind when the client is closed, one that was closing included", async () => {
-    const sockets = (): number => process.getActiveResourcesInfo().filter((each) => each === "TCPSocketWrap").length;
     const clock = countingClock();
     const { url, sessions } = await router((stream) => sendServing(stream));
     const dead = await closedUrl();
-    const before = sockets();
+    const before = openSockets();
     const opened = openNodeTransport({ address: [url, dead] }, { clock });
     const client = createClient(Health, opened.transport);
     const ended: Promise<unknown>[] = [];
@@ -374,11 +382,27 @@ describe("a connection", () => {
       sessions.at(-1)?.close();
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    expect(sockets()).toBeGreaterThan(before);
+    expect(openSockets()).toBeGreaterThan(before);
     expect(clock.running()).toBeGreaterThan(0);
     opened.close();
     await Promise.all(ended);
-    await vi.waitFor(() => expect([sockets(), clock.running()]).toEqual([before, 0]));
+    await vi.waitFor(() => expect([openSockets(), clock.running()]).toEqual([before, 0]));
+  });
+
+  it("that waits for its last stream is ended with the client, although its peer says nothing any more", async () => {
+    const { url, sessions } = await router((stream) => sendServing(stream));
+    const way = keep(await openWay(url));
+    const opened = openNodeTransport({ address: way.url });
+    const watch = createClient(Health, opened.transport).watch({})[Symbol.asyncIterator]();
+    await watch.next();
+    const rest = failure(watch.next());
+    sessions[0]?.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    way.cut();
+    const before = openSockets();
+    opened.close();
+    await rest;
+    await vi.waitFor(() => expect(openSockets()).toBe(before - 1));
   });
 
   it("ends with the client, and so do the calls on it", async () => {

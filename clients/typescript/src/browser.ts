@@ -5,7 +5,7 @@
 import { createClient, type DroverClient, type DroverClientOptions } from "./client/drover-client.ts";
 import { openWebTransport } from "./connect/web-transport.ts";
 import { AgentProvider } from "./provider/agent-provider.ts";
-import { type NetworkAgentConfig, routerSource } from "./provider/router-config.ts";
+import { type RouterProviderConfig, routerSource } from "./provider/router-config.ts";
 
 export type { CallFacts, Durations } from "./client/answer-result.ts";
 export type { CallOptions } from "./client/call-options.ts";
@@ -66,7 +66,7 @@ export type {
   Whole,
 } from "./provider/provider-options.ts";
 export type { AgentConnectionPool } from "./provider/provider-port.ts";
-export type { NetworkAgentConfig, RouterDiscovery, RouterSecurity } from "./provider/router-config.ts";
+export type { RouterDiscovery, RouterProviderConfig, RouterSecurity } from "./provider/router-config.ts";
 export type { AgentSelection } from "./provider/select-agent.ts";
 
 /** A client of the router at `address`. Nothing is connected before the first call. Throws a DroverError for wrong options. */
@@ -76,7 +76,7 @@ export function createDroverClient(options: DroverClientOptions = {}): DroverCli
 
 /** Models on remote machines as if they were here, through a router. Throws a DroverError that names all that is wrong in `config`. */
 export class NetworkAgentProvider extends AgentProvider {
-  constructor(config: NetworkAgentConfig = {}) {
+  constructor(config: RouterProviderConfig = {}) {
     super(routerSource(config, createDroverClient));
   }
 }

@@ -8,4 +8,4 @@ export { createDirectClient, type DirectClient, type DirectClientOptions } from 
 export type { ConnectionPoolOptions, DirectOptions, HealthCheckOptions } from "./direct-options.ts";
 export { type DirectTransport, openDirectTransport } from "./direct-transport.ts";
 export { NetworkAgentProvider } from "./network-agent-provider.ts";
-export type { AgentDiscovery, ConsulDiscovery, NetworkAgentConfig } from "./provider-config.ts";
+export type { AgentDiscovery, ConsulDiscovery, DirectProviderConfig } from "./provider-config.ts";

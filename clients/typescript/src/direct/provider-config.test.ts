@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import { DroverError } from "../errors/drover-error.ts";
 import { AgentProvider } from "../provider/agent-provider.ts";
 import { NetworkAgentProvider } from "./network-agent-provider.ts";
-import { directSource, type NetworkAgentConfig } from "./provider-config.ts";
+import { type DirectProviderConfig, directSource } from "./provider-config.ts";
 
 function problems(config: object): string {
   try {
-    new NetworkAgentProvider(config as NetworkAgentConfig);
+    new NetworkAgentProvider(config as DirectProviderConfig);
   } catch (error) {
     if (error instanceof DroverError && error.reason === "INVALID_ARGUMENT_LOCAL") return error.message;
     throw error;

@@ -14,7 +14,7 @@ import {
 } from "./direct-options.ts";
 
 /** Without a router. Everything but `discovery` may be left out. */
-export interface NetworkAgentConfig {
+export interface DirectProviderConfig {
   readonly discovery: AgentDiscovery;
   /** How an agent is chosen among those that can take a call. Default "weighted". */
   readonly loadBalancing?: PolicyName;
@@ -45,7 +45,7 @@ const DISCOVERY = ["static", "consul", "dns"];
 const AGENTS_NAMED_MAX = 10;
 
 /** Throws a DroverError that names all that is wrong. Looks for nobody before the provider's first use. */
-export function directSource(config: NetworkAgentConfig): ProviderSource {
+export function directSource(config: DirectProviderConfig): ProviderSource {
   const { discovery = {}, loadBalancing, healthCheck = {}, connectionPool = {} } = config ?? {};
   const agents = addressesOf(discovery);
   const options: DirectOptions = {
@@ -76,7 +76,7 @@ function addressesOf(discovery: AgentDiscovery): readonly string[] {
   ];
 }
 
-function nameProblems(config: Partial<NetworkAgentConfig>): readonly string[] {
+function nameProblems(config: Partial<DirectProviderConfig>): readonly string[] {
   const { discovery = {}, security } = config;
   const names = Object.keys(discovery);
   return [

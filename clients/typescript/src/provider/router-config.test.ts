@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { DroverError } from "../errors/drover-error.ts";
-import { type NetworkAgentConfig, NetworkAgentProvider } from "../index.ts";
+import { NetworkAgentProvider, type RouterProviderConfig } from "../index.ts";
 
 function problems(config: object): string {
   try {
-    new NetworkAgentProvider(config as NetworkAgentConfig);
+    new NetworkAgentProvider(config as RouterProviderConfig);
   } catch (error) {
     if (error instanceof DroverError && error.reason === "INVALID_ARGUMENT_LOCAL") return error.message;
     throw error;

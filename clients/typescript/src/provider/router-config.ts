@@ -9,7 +9,7 @@ import { CONFIG_NAMES, describeUnknown } from "./describe-unknown.ts";
 import type { ProviderSource } from "./provider-port.ts";
 
 /** Over a router. `loadBalancing`, `healthCheck` and `connectionPool` are refused: they are the router's flags. */
-export interface NetworkAgentConfig {
+export interface RouterProviderConfig {
   readonly discovery?: RouterDiscovery | undefined;
   readonly security?: RouterSecurity | undefined;
   /** The router's `--policy`. */
@@ -38,7 +38,7 @@ const AGENTS_OWN: ReadonlySet<string> = new Set(["static", "consul", "dns"]);
 
 /** Throws a DroverError that names all that is wrong. Opens no connection. */
 export function routerSource(
-  config: NetworkAgentConfig,
+  config: RouterProviderConfig,
   createClient: (options: DroverClientOptions) => DroverClient,
 ): ProviderSource {
   const { discovery = {}, security = {}, ...rest } = config;

@@ -198,10 +198,10 @@ describe.each([
       const reader = reading.chat({ model: MODEL, messages })[Symbol.asyncIterator]();
       await reader.next();
       await sleep(1_000);
-      // What lies in sockets and windows on the way, and no more than that.
-      expect(sent).toBeLessThan(64);
-      for (let read = 0; read < 200; read++) await reader.next();
-      expect(sent).toBeGreaterThan(200);
+      // What lies in sockets and windows on the way, and no more than that: over HTTP/1.1 the kernel alone may hold 10 MiB (tcp(7)).
+      expect(sent).toBeLessThan(256);
+      for (let read = 0; read < 400; read++) await reader.next();
+      expect(sent).toBeGreaterThan(400);
       await reader.return?.();
     } finally {
       endless.destroy();

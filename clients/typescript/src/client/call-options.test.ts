@@ -50,6 +50,7 @@ describe("options of a call", () => {
   });
 
   it.each<[string, CallOptions, RegExp]>([
+    ["a name that is misspelt", { timeout: 5 } as never, /no call option "timeout": signal, timeoutMs/],
     ["a node that is empty", { node: "" }, /node must be ASCII text/],
     ["a node with other letters", { node: "küche" }, /known by its id/],
     ["a session that is too long", { session: "x".repeat(1_025) }, /at most 1024 characters/],
@@ -114,5 +115,8 @@ describe("options of a client", () => {
     const { transport } = inMemoryRouter({});
     expect(() => createDroverClient({ transport, address: "a:1" })).toThrow(/Give `transport`, or `address`/);
     expect(() => createDroverClient({ timeoutMs: -5 })).toThrow(DroverError);
+    expect(() => createDroverClient({ adress: "a:1" } as never)).toThrow(
+      /adress is not known; there are address, token/,
+    );
   });
 });

@@ -32,6 +32,21 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
+/** A misspelt one must not be ignored: a call without the deadline or the signal that it was given does harm. */
+const NAMES: Readonly<Record<keyof CallOptions, true>> = {
+  signal: true,
+  timeoutMs: true,
+  maxWaitMs: true,
+  session: true,
+  labels: true,
+  class: true,
+  tenant: true,
+  node: true,
+  why: true,
+  onProgress: true,
+  headers: true,
+};
+
 /** What gRPC can carry: 8 digits. */
 const LONGEST_MS = 99_999_999;
 const LONGEST_TEXT = 1_024;
@@ -44,6 +59,7 @@ const LABEL_VALUE = /^[^\s,=]{1,255}$/;
 
 /** Throws a DroverError for an option that is wrong. Typed options win over headers of the same name. */
 export function callHeaders(defaults: Readonly<Record<string, string>>, options: CallOptions): Record<string, string> {
+  for (const name in options) if (!Object.hasOwn(NAMES, name)) throw unknown(name);
   const headers: Record<string, string> = {};
   addHeaders(headers, defaults);
   if (options.headers !== undefined) addHeaders(headers, options.headers);
@@ -66,6 +82,10 @@ export function deadlineMs(timeoutMs: number | undefined): number | undefined {
   if (!(timeoutMs > 0))
     throw invalidArgument(`timeoutMs must be above 0, not ${timeoutMs}; leave it out for no deadline.`);
   return Math.min(Math.max(Math.floor(timeoutMs), 1), LONGEST_MS);
+}
+
+function unknown(name: string) {
+  return invalidArgument(`There is no call option "${name}": ${Object.keys(NAMES).join(", ")}.`);
 }
 
 function addHeaders(headers: Record<string, string>, given: Readonly<Record<string, string>>): void {

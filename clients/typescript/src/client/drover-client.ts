@@ -4,6 +4,7 @@
  */
 import type { Transport } from "@connectrpc/connect";
 import type { ConnectOptions, OpenedTransport } from "../connect/connect-options.ts";
+import { describeUnknown } from "../errors/describe-unknown.ts";
 import { invalidArgument } from "../errors/drover-error.ts";
 import { type CallOptions, callHeaders, deadlineMs } from "./call-options.ts";
 import { RunningCalls } from "./call-scope.ts";
@@ -62,6 +63,7 @@ export interface ClientPlatform {
 /** Throws a DroverError (INVALID_ARGUMENT_LOCAL) for options that are wrong. */
 export function createClient(platform: ClientPlatform, options: DroverClientOptions): DroverClient {
   const { transport, timeoutMs, headers = {}, ...connect } = options;
+  refuseUnknown(options);
   refuseBoth(options);
   const running = new RunningCalls();
   const calls = { running, headers: callHeaders(headers, {}), timeoutMs: deadlineMs(timeoutMs) };
@@ -81,6 +83,22 @@ export function createClient(platform: ClientPlatform, options: DroverClientOpti
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+const NAMES: Readonly<Record<keyof DroverClientOptions, true>> = {
+  address: true,
+  token: true,
+  allowInsecureToken: true,
+  tls: true,
+  transport: true,
+  timeoutMs: true,
+  headers: true,
+};
+
+/** A misspelt one must not be ignored. */
+function refuseUnknown(options: DroverClientOptions): void {
+  const problems = describeUnknown("", Object.keys(options), Object.keys(NAMES));
+  if (problems.length > 0) throw invalidArgument(problems.join(" "));
 }
 
 function refuseBoth({ transport, address, token, tls }: DroverClientOptions): void {

@@ -13,8 +13,8 @@ import {
   type RoutingOptions,
 } from "@drover/routing";
 import manifest from "../../package.json" with { type: "json" };
+import { describeUnknown } from "../errors/describe-unknown.ts";
 import { invalidArgument } from "../errors/drover-error.ts";
-import { describeUnknown } from "../provider/describe-unknown.ts";
 import { readAgentAddresses } from "./agent-addresses.ts";
 
 export interface DirectOptions {

@@ -2,8 +2,9 @@
  * The configuration of a provider without a router: where agents are found, and all that a router's flags say elsewhere.
  */
 import type { PolicyName } from "@drover/routing";
+import { describeUnknown } from "../errors/describe-unknown.ts";
 import { DroverError, invalidArgument } from "../errors/drover-error.ts";
-import { CONFIG_NAMES, describeUnknown } from "../provider/describe-unknown.ts";
+import { CONFIG_NAMES } from "../provider/config-names.ts";
 import type { ProviderSource } from "../provider/provider-port.ts";
 import { createDirectClient } from "./create-direct-client.ts";
 import {

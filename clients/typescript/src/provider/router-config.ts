@@ -4,8 +4,9 @@
  */
 import type { DroverClient, DroverClientOptions } from "../client/drover-client.ts";
 import type { ConnectOptions } from "../connect/connect-options.ts";
+import { describeUnknown } from "../errors/describe-unknown.ts";
 import { invalidArgument } from "../errors/drover-error.ts";
-import { CONFIG_NAMES, describeUnknown } from "./describe-unknown.ts";
+import { CONFIG_NAMES } from "./config-names.ts";
 import type { ProviderSource } from "./provider-port.ts";
 
 /** Over a router. `loadBalancing`, `healthCheck` and `connectionPool` are refused: they are the router's flags. */

@@ -95,6 +95,14 @@ describeWith(["openssl"], "a client and a router behind TLS", ({ openssl }) => {
     expect(await clientOf({ address: `https://localhost:${port}`, tls }).health()).toBe("SERVING");
   });
 
+  it("ask for the name of dns:///, not for the numbers behind it", async () => {
+    const port = await front(authority.issue("named", { names: "DNS:localhost" }));
+    const tls = { ca: authority.ca };
+    expect(await clientOf({ address: `dns:///localhost:${port}`, tls }).health()).toBe("SERVING");
+    const failure = await failureOf({ address: `https://127.0.0.1:${port}`, tls });
+    expect(failure.message).toContain("its certificate is for DNS:localhost");
+  });
+
   it("say in one sentence that the certificate has expired; rejectUnauthorized: false takes it all the same", async () => {
     const port = await front(authority.issue("old", { names: "DNS:localhost", days: -1 }));
     const failure = await failureOf({ address: `https://localhost:${port}`, tls: { ca: authority.ca } });

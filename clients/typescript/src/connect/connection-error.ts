@@ -4,18 +4,24 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
-import type { ClientReason } from "../errors/reasons.ts";
+import type { DroverReason } from "../errors/reasons.ts";
 
 /** ErrorInfo.domain of all that Drover says. */
 export const ERROR_DOMAIN = "drover";
 
-/** Those of the client's reasons that are found here. */
+/** Those of the client's reasons that are found here, and the one that it shares with routers. */
 export type ConnectionReason = Extract<
-  ClientReason,
-  "INVALID_ARGUMENT_LOCAL" | "ROUTER_UNREACHABLE" | "CONNECTION_LOST" | "PROTOCOL_ERROR" | "TOKEN_UNAVAILABLE"
+  DroverReason,
+  | "DEADLINE_EXCEEDED"
+  | "INVALID_ARGUMENT_LOCAL"
+  | "ROUTER_UNREACHABLE"
+  | "CONNECTION_LOST"
+  | "PROTOCOL_ERROR"
+  | "TOKEN_UNAVAILABLE"
 >;
 
 const CODES: Readonly<Record<ConnectionReason, Code>> = {
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   INVALID_ARGUMENT_LOCAL: Code.InvalidArgument,
   ROUTER_UNREACHABLE: Code.Unavailable,
   CONNECTION_LOST: Code.Unavailable,

@@ -141,9 +141,11 @@ export class FailoverCall {
     return connectionError("ROUTER_UNREACHABLE", `${how}: ${sentence(this.#tried)}.`, { facts });
   }
 
+  /** The client has its own words for a deadline; only where routers were tried in vain those must be named. */
   #late(router: Router, cause: ConnectError): ConnectError {
+    if (this.#tried.size === 0) return cause;
     const message = `The deadline passed before router ${router.url} answered.${this.#before()}`;
-    return new ConnectError(message, Code.DeadlineExceeded, undefined, undefined, cause);
+    return connectionError("DEADLINE_EXCEEDED", message, { facts: { router: router.url }, cause });
   }
 
   #before(): string {

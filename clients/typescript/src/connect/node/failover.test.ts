@@ -116,6 +116,14 @@ describe("a router that answers with an error", () => {
     expect(leftMs).toBeGreaterThan(0);
   });
 
+  it("is named when the deadline passes at the next one", async () => {
+    const silent = await router(() => undefined);
+    const call: typeof checks = (client) => client.check({}, { timeoutMs: 300 });
+    const outcome = await callFirst(await says("router_stopping", "0"), [silent], { call });
+    expect(outcome).toMatchObject({ code: Code.DeadlineExceeded });
+    expect(String(outcome)).toMatch(/before router \S+ answered\. Before that: \S+: it is stopping\./);
+  });
+
   it("is called with the same token as the next one: the caller is asked once for each call", async () => {
     const good = await router();
     const stopping = await says("router_stopping", "0");

@@ -1,4 +1,5 @@
 /** Addresses to a transport in Node: gRPC over HTTP/2, Consul, DNS, TLS. */
+import { isIP } from "node:net";
 import process from "node:process";
 import { type Address, parseAddresses } from "../address.ts";
 import { type Clock, type Rng, runtimeClock, runtimeRng } from "../clock.ts";
@@ -27,11 +28,18 @@ export function openNodeTransport(options: ConnectOptions, replaced: Partial<Nod
   const parts: NodeParts = { ...defaults, ...replaced };
   const { clock, rng, limits } = parts;
   const addresses = parseAddresses(options.address, options.tls !== undefined);
-  const tls = nodeTls(options.tls);
+  const tls = { ...nameOf(addresses), ...nodeTls(options.tls) };
   const scheme = options.tls === undefined ? "http" : "https";
   const urls = addresses.flatMap((address) => (address.kind === "router" ? [address.url] : []));
   const lists = addresses.flatMap((address) => listOf(address, scheme, parts) ?? []);
   return joinTransport({ ...options, clock, rng, urls, lists, open: nodeRouters({ clock, limits, tls }) });
+}
+
+/** Behind a name of DNS are numbers; a certificate carries the name (as gRPC, which takes it from the target). */
+function nameOf(addresses: readonly Address[]): { readonly servername?: string } {
+  const names = new Set(addresses.map((address) => (address.kind === "dns" ? address.host : undefined)));
+  const [name] = names;
+  return names.size === 1 && name !== undefined && isIP(name) === 0 ? { servername: name } : {};
 }
 
 /** Undefined where the address names the router itself. */

@@ -24,7 +24,7 @@ export function curlDoors(): Door[] {
     { protocol: "connect", isBinary: true, version },
     { protocol: "grpc-web", isBinary: true, version },
   ]);
-  shapes.push({ protocol: "grpc", isBinary: true, version: "2" });
+  shapes.push({ protocol: "grpc", isBinary: true, version: "1.1" }, { protocol: "grpc", isBinary: true, version: "2" });
   return shapes.map((shape) => ({
     name: `curl, ${shape.protocol} ${shape.isBinary ? "binary" : "JSON"}, HTTP/${shape.version}`,
     bothWays: shape.version === "2" ? "yes" : "refused by the router",

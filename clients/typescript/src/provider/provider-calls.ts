@@ -49,7 +49,7 @@ export class ProviderCalls {
     if (!needsSelection(call.preferences)) return measured({ ...call.call, ...placementOf(call.preferences) });
     const left = this.#timeLeft(call.call.timeoutMs);
     return new PlacedStream({
-      choose: (signal) => this.#choose(call, { ...call.call, signal, timeoutMs: left() }),
+      choose: (signal) => this.#choose(call, signal, left),
       open: (node, signal) => measured({ ...pinned(call, node), signal, timeoutMs: left() }),
       signal: call.call.signal,
     });
@@ -60,7 +60,7 @@ export class ProviderCalls {
       return this.#client.embed(input, { ...call.call, ...placementOf(call.preferences) });
     }
     const left = this.#timeLeft(call.call.timeoutMs);
-    const agentIds = await this.#choose(call, { ...call.call, timeoutMs: left() });
+    const agentIds = await this.#choose(call, call.call.signal, left);
     return fallOver(agentIds, (node) => this.#client.embed(input, { ...pinned(call, node), timeoutMs: left() }));
   }
 
@@ -74,10 +74,17 @@ export class ProviderCalls {
     throw invalidArgument(`Say which \`model\` shall embed: ${why}.`);
   }
 
-  async #choose({ model, preferences }: ProviderCall, options: ForwardOptions): Promise<readonly string[]> {
-    const { signal, timeoutMs, headers } = options;
-    const question = { model, preferences, options: { signal, timeoutMs, headers } };
-    const { ranking } = await this.#turns.take(() => rankAgents(this.#client, this.#latencies, question));
+  async #choose(
+    { model, preferences, call: { headers } }: ProviderCall,
+    signal: AbortSignal | undefined,
+    left: () => number | undefined,
+  ): Promise<readonly string[]> {
+    const rank = () => {
+      // After the turn: the wait for it is part of the deadline.
+      const options = { signal, timeoutMs: left(), headers };
+      return rankAgents(this.#client, this.#latencies, { model, preferences, options });
+    };
+    const { ranking } = await this.#turns.take(rank, { signal, timeoutMs: left() });
     return ranking.map(({ nodeId }) => nodeId);
   }
 

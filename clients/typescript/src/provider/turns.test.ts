@@ -31,3 +31,17 @@ it("waits a second at most for one that hangs", async () => {
   await clock.advanceAsync(1);
   await next;
 });
+
+it.each([
+  ["its signal aborts", { signal: AbortSignal.abort() }, 0],
+  ["its deadline passes", { timeoutMs: 30 }, 30],
+])("keeps nobody waiting when %s", async (_, call, afterMs) => {
+  const clock = new SimClock();
+  const turns = new Turns(clock);
+  void turns.take(() => new Promise(() => undefined));
+  const next = turns.take(async () => clock.nowMs(), call);
+  const beganMs = clock.nowMs();
+  await clock.advanceAsync(999);
+  expect(await next).toBe(beganMs + afterMs);
+  expect(clock.pendingCount).toBe(0);
+});

@@ -9,6 +9,13 @@ const LONGEST_WAIT_MS = 1_000;
 /** The first moment after everything that the choice leads to at once: its call is on its way then. */
 const SENT_AFTER_MS = 0;
 
+/** The call that waits for its turn: it may end before. */
+export interface WaitingCall {
+  readonly signal?: AbortSignal | undefined;
+  /** What is left of its deadline. */
+  readonly timeoutMs?: number | undefined;
+}
+
 export class Turns {
   readonly #clock: Clock;
   #last: Promise<void> = Promise.resolve();
@@ -17,11 +24,12 @@ export class Turns {
     this.#clock = clock;
   }
 
-  async take<Value>(action: () => Promise<Value>): Promise<Value> {
+  /** A call that ends while it waits has its turn at once: `action` finds the end by itself. */
+  async take<Value>(action: () => Promise<Value>, call: WaitingCall = {}): Promise<Value> {
     const before = this.#last;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#last = promise;
-    await this.#atMost(before);
+    await this.#until(before, call);
     try {
       return await action();
     } finally {
@@ -29,13 +37,17 @@ export class Turns {
     }
   }
 
-  #atMost(before: Promise<void>): Promise<void> {
+  #until(before: Promise<void>, { signal, timeoutMs = LONGEST_WAIT_MS }: WaitingCall): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#clock.after(LONGEST_WAIT_MS, resolve);
-      void before.then(() => {
+      const finish = (): void => {
         timer.cancel();
+        signal?.removeEventListener("abort", finish);
         resolve();
-      });
+      };
+      const timer = this.#clock.after(Math.min(timeoutMs, LONGEST_WAIT_MS), finish);
+      signal?.addEventListener("abort", finish, { once: true });
+      if (signal?.aborted === true) finish();
+      void before.then(finish);
     });
   }
 }

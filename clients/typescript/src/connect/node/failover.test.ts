@@ -118,7 +118,7 @@ describe("a router that answers with an error", () => {
 
   it("is named when the deadline passes at the next one", async () => {
     const silent = await router(() => undefined);
-    const call: typeof checks = (client) => client.check({}, { timeoutMs: 300 });
+    const call: typeof checks = (client) => client.check({}, { timeoutMs: 600 });
     const outcome = await callFirst(await says("router_stopping", "0"), [silent], { call });
     expect(outcome).toMatchObject({ code: Code.DeadlineExceeded });
     expect(String(outcome)).toMatch(/before router \S+ answered\. Before that: \S+: it is stopping\./);

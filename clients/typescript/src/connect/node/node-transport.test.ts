@@ -119,7 +119,7 @@ describe("a call to one router", () => {
     ["closes at once", (socket: { destroy(): void }) => socket.destroy(), /before a word of HTTP\/2|reset/],
   ])("fails as unreachable, within the connect timeout, where the other side %s", async (_, onConnection, words) => {
     const { url } = keep(await openRawPort(onConnection));
-    const error = await failure(clientOf({ address: url }, { connectTimeoutMs: 200 }).check({}));
+    const error = await failure(clientOf({ address: url }, { connectTimeoutMs: 800 }).check({}));
     expect(reasonOf(error)).toBe("ROUTER_UNREACHABLE");
     expect(error.rawMessage).toMatch(words);
   });
@@ -339,7 +339,7 @@ describe("a connection", () => {
   it("whose machine is gone is found out by PINGs while a call runs, and the next call gets a new one", async () => {
     const live = await router((stream) => sendServing(stream));
     const way = keep(await openWay(live.url));
-    const client = clientOf({ address: way.url }, { pingIntervalMs: 50, pingTimeoutMs: 100 });
+    const client = clientOf({ address: way.url }, { pingIntervalMs: 100, pingTimeoutMs: 500 });
     const watch = client.watch({})[Symbol.asyncIterator]();
     await watch.next();
     way.cut();
@@ -353,7 +353,7 @@ describe("a connection", () => {
   it("that was idle is asked for a sign of life before a call is sent on it, so that the call cannot be lost", async () => {
     const live = await router();
     const way = keep(await openWay(live.url));
-    const client = clientOf({ address: way.url }, { pingIntervalMs: 50, verifyTimeoutMs: 100 });
+    const client = clientOf({ address: way.url }, { pingIntervalMs: 50, verifyTimeoutMs: 400 });
     await client.check({});
     way.cut();
     await new Promise((resolve) => setTimeout(resolve, 120));

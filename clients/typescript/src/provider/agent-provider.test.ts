@@ -1,4 +1,5 @@
 import { Code } from "@connectrpc/connect";
+import { SimClock } from "@drover/platform";
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
 import { runtimeClock } from "../connect/clock.ts";
@@ -106,6 +107,17 @@ describe("initialize", () => {
     expect((await errorOf(provider.initialize())).message).toContain("@drover/client/direct takes agents");
     expect(fleet.listed).toBe(2);
     expect((await errorOf(provider.initialize({ timeoutMs: 0 }))).reason).toBe("INVALID_ARGUMENT_LOCAL");
+  });
+
+  it("leaves no timer when the provider is disposed meanwhile", async () => {
+    const clock = new SimClock();
+    const fleet = fakeFleet();
+    const provider = new AgentProvider(fleet.source, clock);
+    const error = errorOf(provider.initialize());
+    while (clock.pendingCount === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await provider.dispose();
+    expect((await error).reason).toBe("CLIENT_CLOSED");
+    expect(clock.pendingCount).toBe(0);
   });
 
   it("ends when the provider is disposed", async () => {
@@ -254,6 +266,14 @@ describe("agents that the provider chooses", () => {
     const error = await errorOf(provider.generate("Hi", { model, preferences, timeoutMs: 300 }));
     expect([error.reason, fleet.calls.length]).toEqual(["DEADLINE_EXCEEDED", 2]);
     expect(performance.now() - began).toBeLessThan(2_000);
+
+    let readings = 0;
+    const clock = { ...runtimeClock, nowMs: () => readings++ * 1_000 };
+    const failing = fakeFleet({ name: "a", fails: "NODE_UNREACHABLE" }, { name: "b", fails: "NODE_UNREACHABLE" });
+    await errorOf(new AgentProvider(failing.source, clock).generate("Hi", { model, preferences, timeoutMs: 60_000 }));
+    const sent = failing.calls.map((headers) => Number(headers.get("connect-timeout-ms")));
+    expect(sent[0]).toBeLessThan(60_000);
+    expect(sent[1]).toBeLessThan(sent[0] ?? 0);
   });
 });
 
@@ -335,6 +355,13 @@ describe("what it knows", () => {
     expect((await provider.getAvailableAgents()).map(({ name }) => name)).toEqual(["a"]);
     expect((await provider.getAgentsByModel(model)).map(({ name }) => name)).toEqual(["a", "b"]);
     expect(await provider.getAgentsByModel("llama4")).toEqual([]);
+  });
+
+  it("gives up on questions that nobody answers", async () => {
+    const { fleet, provider } = providerOf({ name: "a" });
+    await provider.getNetworkStatus();
+    await provider.selectAgent(model);
+    expect([...fleet.askedWithin]).toEqual(["10000"]);
   });
 
   it("sums up the fleet, with what its own calls measured", async () => {

@@ -47,7 +47,10 @@ type State =
 
 const INITIALIZE_TIMEOUT_MS = 10_000;
 
-/** What both NetworkAgentProviders are, over a router and without one. Every failure is a DroverError. */
+/**
+ * What both NetworkAgentProviders are, over a router and without one. Every failure is a DroverError. A question about the fleet that
+ * is not answered within 10 s fails with DEADLINE_EXCEEDED.
+ */
 export class AgentProvider {
   readonly #source: ProviderSource;
   readonly #clock: Clock;

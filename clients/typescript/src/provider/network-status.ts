@@ -45,9 +45,13 @@ export interface NetworkTotals {
   readonly generatedTokens: number;
 }
 
+/** Of a question about the fleet, which is answered from memory: whoever takes longer hangs. */
+export const ASK_TIMEOUT_MS = 10_000;
+const ASKING = { timeoutMs: ASK_TIMEOUT_MS };
+
 /** All of them, by name. */
 export async function listAgents(client: DroverClient, latencies: AgentLatencies): Promise<readonly NetworkAgent[]> {
-  const nodes = await client.fleet.listNodes();
+  const nodes = await client.fleet.listNodes(ASKING);
   return nodes.map((node) => ({ ...node, latency: node.isNameShared ? undefined : latencies.of(node.name) }));
 }
 
@@ -60,7 +64,7 @@ export async function agentsWith(
   // Which names mean one model is the fleet's to say.
   const [agents, found] = await Promise.all([
     listAgents(client, latencies),
-    client.fleet.checkFeatures(model).catch(orNone),
+    client.fleet.checkFeatures(model, ASKING).catch(orNone),
   ]);
   const ids = new Set(found?.copies.map(({ nodeId }) => nodeId));
   return agents.filter(({ id }) => id !== "" && ids.has(id));
@@ -72,8 +76,8 @@ export async function networkStatus(
 ): Promise<NetworkStatus> {
   const [agents, models, health] = await Promise.all([
     listAgents(client, latencies),
-    client.fleet.listModels(),
-    client.health(),
+    client.fleet.listModels(ASKING),
+    client.health("", ASKING),
   ]);
   const sum = (read: (agent: NetworkAgent) => number): number =>
     agents.reduce((total, agent) => total + read(agent), 0);

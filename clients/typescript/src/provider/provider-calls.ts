@@ -13,6 +13,7 @@ import type { AgentLatencies } from "./agent-latency.ts";
 import { type AgentPreferences, needsSelection, placementOf } from "./agent-preferences.ts";
 import { fallOver } from "./fall-over.ts";
 import { measuredStream } from "./measured-stream.ts";
+import { ASK_TIMEOUT_MS } from "./network-status.ts";
 import { PlacedStream } from "./placed-stream.ts";
 import type { ForwardOptions } from "./provider-options.ts";
 import { rankAgents } from "./select-agent.ts";
@@ -65,7 +66,7 @@ export class ProviderCalls {
   }
 
   /** The one model of the fleet that embeds. */
-  async embeddingModel({ signal, timeoutMs, headers }: ForwardOptions): Promise<string> {
+  async embeddingModel({ signal, timeoutMs = ASK_TIMEOUT_MS, headers }: ForwardOptions): Promise<string> {
     const models = await this.#client.fleet.listModels({ signal, timeoutMs, headers });
     const names = models.filter(({ capabilities }) => capabilities.includes("embedding")).map(({ name }) => name);
     const [only, ...others] = names;

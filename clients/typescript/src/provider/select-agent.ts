@@ -7,7 +7,7 @@ import type { ExcludedNode, FleetCallOptions, RankedNode } from "../client/fleet
 import { DroverError } from "../errors/drover-error.ts";
 import type { AgentLatencies } from "./agent-latency.ts";
 import { type AgentPreferences, selectionOf } from "./agent-preferences.ts";
-import { listAgents, type NetworkAgent } from "./network-status.ts";
+import { ASK_TIMEOUT_MS, listAgents, type NetworkAgent } from "./network-status.ts";
 
 /** The answer of `selectAgent`. */
 export interface AgentSelection {
@@ -54,12 +54,9 @@ export async function rankAgents(
   latencies: AgentLatencies,
   { model, preferences, options = {} }: SelectionQuestion,
 ): Promise<AgentRanking> {
-  const {
-    ranking: all,
-    excluded,
-    policy,
-    instead,
-  } = await client.fleet.selectNode(selectionOf(model, preferences), options);
+  const asking = { ...options, timeoutMs: Math.min(options.timeoutMs ?? ASK_TIMEOUT_MS, ASK_TIMEOUT_MS) };
+  const selection = await client.fleet.selectNode(selectionOf(model, preferences), asking);
+  const { ranking: all, excluded, policy, instead } = selection;
   const ruledOut = all.flatMap((node) => ruledOutBy(preferences, node, latencies) ?? []);
   const isRuledOut = new Set(ruledOut.map(({ nodeId }) => nodeId));
   const left = {

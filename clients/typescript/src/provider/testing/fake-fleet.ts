@@ -34,6 +34,8 @@ export interface FakeFleet {
   readonly calls: Headers[];
   /** Questions for the list of nodes. */
   listed: number;
+  /** The deadlines of questions about the fleet in ms, as they were sent. */
+  readonly askedWithin: Set<string | null>;
   /** Thrown where a node list is asked for. */
   listFails: ConnectError | undefined;
   /** Whether a list is not answered until its caller leaves. */
@@ -55,7 +57,8 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
       },
     });
     router.service(RouterService, {
-      listNodes: async (_request, { signal }) => {
+      listNodes: async (_request, { signal, requestHeader }) => {
+        fleet.askedWithin.add(requestHeader.get("connect-timeout-ms"));
         fleet.listed++;
         if (fleet.listHangs) await new Promise((resolve) => signal.addEventListener("abort", resolve));
         if (fleet.listFails !== undefined) throw fleet.listFails;
@@ -89,6 +92,7 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
     nodes,
     calls: [],
     listed: 0,
+    askedWithin: new Set(),
     listFails: undefined,
     listHangs: false,
     ranksByCalls: false,

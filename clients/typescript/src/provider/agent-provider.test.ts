@@ -259,6 +259,21 @@ describe("agents that the provider chooses", () => {
     expect((await errorOf(stream.result())).reason).toBe("CANCELLED");
   });
 
+  it("are left at once, before they are asked for and while a piece is waited for", async () => {
+    const { fleet, provider } = providerOf({ name: "a", isEndless: true });
+    const open = () => provider.chat(messages, { model, preferences: { excludeAgents: ["z"] }, stream: true });
+    const unused = open();
+    await unused[Symbol.asyncIterator]().return?.();
+    expect((await errorOf(unused.text())).reason).toBe("CANCELLED");
+    expect(fleet.calls).toHaveLength(0);
+
+    const pieces = open()[Symbol.asyncIterator]();
+    await pieces.next();
+    const waiting = errorOf(pieces.next());
+    await pieces.return?.();
+    expect((await waiting).reason).toBe("CANCELLED");
+  });
+
   it("share the call's deadline", async () => {
     const { fleet, provider } = providerOf({ name: "a", fails: "NODE_UNREACHABLE" }, { name: "b", isEndless: true });
     const preferences = { excludeAgents: ["z"] };

@@ -34,7 +34,13 @@ export class PlacedStream<Chunk, Result> implements TokenStream<Chunk, Result> {
       throw invalidArgument("This answer is being read already: loop over it once, and before text() or result().");
     }
     this.#isRead = true;
-    return this.#pieces();
+    const pieces = this.#pieces();
+    const leave = () => {
+      // A generator hears of it only where it yields, and one that never began not at all.
+      this.#ended.abort("the loop was left");
+      return pieces.return();
+    };
+    return { next: () => pieces.next(), return: leave };
   }
 
   async text(): Promise<string> {

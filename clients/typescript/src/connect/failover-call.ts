@@ -55,7 +55,7 @@ export class FailoverCall {
         return response;
       } catch (error) {
         const failure = this.#failureOf(router, error);
-        if (failure.kind !== "never-ran") throw this.#told(router, failure);
+        if (failure.kind !== "never-ran") throw this.#told(router, failure, error);
         pool.failed(router);
         this.#tried.set(router.url, failure);
       }
@@ -66,8 +66,8 @@ export class FailoverCall {
   explain(router: Router, error: unknown): ConnectError {
     const failure = this.#failureOf(router, error);
     // After a first message it ran, whatever the error says of itself.
-    if (failure.kind === "answered") return this.#told(router, failure);
-    return "error" in failure ? failure.error : this.#told(router, { kind: "lost", why: failure.why });
+    if (failure.kind === "answered") return failure.error;
+    return "error" in failure ? failure.error : this.#told(router, { kind: "lost", why: failure.why }, error);
   }
 
   /** A router that may be tried, or the error that says why there is none. */
@@ -118,15 +118,16 @@ export class FailoverCall {
     return notGrpcFailure(router.url, error) ?? router.explain(error);
   }
 
-  #told(router: Router, failure: Exclude<Failure, NeverRan>): ConnectError {
+  #told(router: Router, failure: Exclude<Failure, NeverRan>, cause: unknown): ConnectError {
     if (failure.kind === "answered") return failure.error;
     this.#parts.pool.failed(router);
+    const options = { facts: { router: router.url }, cause };
     if (failure.kind === "unclear") {
       const message = `Router ${router.url} could not be reached, or the call was lost on its way: ${failure.why}.`;
-      return connectionError("ROUTER_UNREACHABLE", `${message}${this.#before()}`, { facts: { router: router.url } });
+      return connectionError("ROUTER_UNREACHABLE", `${message}${this.#before()}`, options);
     }
     const message = `The connection to router ${router.url} was lost after the call was sent: ${failure.why}. The call may have run.`;
-    return connectionError("CONNECTION_LOST", `${message}${this.#before()}`, { facts: { router: router.url } });
+    return connectionError("CONNECTION_LOST", `${message}${this.#before()}`, options);
   }
 
   #nobody(): ConnectError {

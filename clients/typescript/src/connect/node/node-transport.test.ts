@@ -245,6 +245,7 @@ describe("a call that may have run", () => {
     expect([error.code, reasonOf(error)]).toEqual([Code.Unavailable, "CONNECTION_LOST"]);
     expect(error.rawMessage).toContain(bad.url);
     expect(error.rawMessage).toContain("The call may have run.");
+    expect(error.cause).toBeInstanceOf(ConnectError);
     expect([bad.calls.length, good.calls.length]).toEqual([1, before]);
   });
 

@@ -66,7 +66,7 @@ export class RouterConnections implements SessionManager {
   }
 
   #choose(): Http2Connection {
-    if (this.#isClosed) throw new NotSentError("the client was closed");
+    if (this.#isClosed) throw new NotSentError("it is used no more");
     // One that is closing still has calls that run, and close() must find it.
     this.#connections = this.#connections.filter(({ isGone }) => !isGone);
     const usable = this.#connections.filter(({ isUsable }) => isUsable);

@@ -4,7 +4,8 @@
  */
 import type { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
-import { connectionError, ERROR_DOMAIN } from "./connection-error.ts";
+import { ERROR_DOMAIN } from "../errors/reasons.ts";
+import { connectionError } from "./connection-error.ts";
 import type { Failure } from "./router.ts";
 
 /** It stops; it has not yet heard of the fleet, which another one may know. Reasons of the endings that routers and agents share. */

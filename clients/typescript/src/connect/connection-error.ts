@@ -4,10 +4,7 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
-import type { DroverReason } from "../errors/reasons.ts";
-
-/** ErrorInfo.domain of all that Drover says. */
-export const ERROR_DOMAIN = "drover";
+import { type DroverReason, ERROR_DOMAIN } from "../errors/reasons.ts";
 
 /** Those of the client's reasons that are found here, and the one that it shares with routers. */
 export type ConnectionReason = Extract<
@@ -42,19 +39,4 @@ export function connectionError(
 ): ConnectError {
   const info = { desc: ErrorInfoSchema, value: { reason, domain: ERROR_DOMAIN, metadata: { ...facts } } };
   return new ConnectError(message, CODES[reason], undefined, [info], cause);
-}
-
-/** The causes of an error, itself first; some errors are their own cause. */
-export function causesOf(error: unknown): readonly Error[] {
-  const causes: Error[] = [];
-  for (let each = error; each instanceof Error && !causes.includes(each); each = each.cause) causes.push(each);
-  return causes;
-}
-
-/** The first code of an operating system or of Node among the causes. */
-export function codeOf(error: unknown): string | undefined {
-  for (const cause of causesOf(error)) {
-    if ("code" in cause && typeof cause.code === "string") return cause.code;
-  }
-  return undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { ConnectError } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
-import { causesOf, codeOf } from "./connection-error.ts";
+import { causesOf, codeOf } from "../errors/error-causes.ts";
 import type { Failure, Router } from "./router.ts";
 
 /** What Bun and Deno say where browsers say nothing: nobody took the connection, or the name does not resolve. */

@@ -7,7 +7,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "@drover/proto/google/rpc/error_details_pb";
 import { META, readNumber, readText } from "../metadata.ts";
 import { clientError, DroverError, type DroverErrorInit, invalidArgument } from "./drover-error.ts";
-import { readReason, type ServerReason } from "./reasons.ts";
+import { causesOf } from "./error-causes.ts";
+import { ERROR_DOMAIN, readReason, type ServerReason } from "./reasons.ts";
 import { statusOf } from "./status.ts";
 
 /** What the caller's side knows of a call that failed. */
@@ -27,7 +28,6 @@ export interface FailedCall {
   readonly lastProgress?: string;
 }
 
-const ERROR_DOMAIN = "drover";
 const CANCELLED: ServerReason = "CANCELLED";
 const DEADLINE_EXCEEDED: ServerReason = "DEADLINE_EXCEEDED";
 const CONNECT_TIMER_WORDS = "the operation timed out";
@@ -110,9 +110,9 @@ function connectionError(cause: ConnectError, call: FailedCall): DroverError {
 
 /** Browsers say the same of a closed port and of a page that CORS does not allow. */
 function unreachableWords(error: ConnectError): string {
-  const said = causesOf(error).map(({ message }) => message);
-  const deepest = said.at(-1) ?? error.rawMessage;
-  return said.length === 1 && causesOf(error).some(isFetchFailure)
+  const [, ...causes] = causesOf(error);
+  const deepest = causes.at(-1)?.message ?? error.rawMessage;
+  return causes.length === 1 && causes.some(isFetchFailure)
     ? `${deepest}. Is it running at this address, and does its --cors-origin allow this page?`
     : `${deepest}. Is it running at this address?`;
 }
@@ -149,17 +149,6 @@ function isUnreachable(error: ConnectError): boolean {
   return causesOf(error).some(
     (cause) => ("code" in cause && NEVER_CONNECTED.includes(String(cause.code))) || isFetchFailure(cause),
   );
-}
-
-/** Outermost first, without the error itself. */
-function causesOf(error: Error): Error[] {
-  const causes: Error[] = [];
-  let { cause } = error;
-  while (cause instanceof Error && !causes.includes(cause)) {
-    causes.push(cause);
-    cause = cause.cause;
-  }
-  return causes;
 }
 
 /** Fetch says no more than this of a connection that it did not get, on purpose. */

@@ -2,6 +2,9 @@
  * The names of everything that can go wrong, as the type of `DroverError.reason`. It knows no messages and no statuses.
  */
 
+/** ErrorInfo.domain of all that Drover says. */
+export const ERROR_DOMAIN = "drover";
+
 const SERVER_REASONS = [
   // The request.
   "MALFORMED_REQUEST",

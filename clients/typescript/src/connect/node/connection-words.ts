@@ -3,7 +3,7 @@
  * place of the client that reads them. Each text goes into a sentence after the router's name.
  */
 import type { ConnectError } from "@connectrpc/connect";
-import { causesOf, codeOf } from "../connection-error.ts";
+import { causesOf, codeOf } from "../../errors/error-causes.ts";
 import type { Failure } from "../router.ts";
 import { NotSentError } from "./not-sent-error.ts";
 

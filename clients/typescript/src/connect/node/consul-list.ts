@@ -2,9 +2,11 @@
  * `consul://service`: the passing instances of a service. Consul leaves out those in maintenance, which is how a router that drains
  * says so. Asked plainly and not by blocking queries: those would keep a connection, and the process, alive for nothing.
  */
+
+import { codeOf } from "../../errors/error-causes.ts";
 import type { Address } from "../address.ts";
 import type { Clock } from "../clock.ts";
-import { codeOf, connectionError } from "../connection-error.ts";
+import { connectionError } from "../connection-error.ts";
 import { LookedUpList } from "../looked-up-list.ts";
 
 /** Routers come and go rarely, and one that went is noticed by the call that meets it. */

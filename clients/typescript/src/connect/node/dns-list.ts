@@ -1,9 +1,10 @@
 /** `dns:///name:port`: every address of a name is a router. */
 import { lookup } from "node:dns/promises";
 import { isIPv6 } from "node:net";
+import { codeOf } from "../../errors/error-causes.ts";
 import type { Address } from "../address.ts";
 import type { Clock } from "../clock.ts";
-import { codeOf, connectionError } from "../connection-error.ts";
+import { connectionError } from "../connection-error.ts";
 import { LookedUpList } from "../looked-up-list.ts";
 
 /** As gRPC's own resolver: not more often than every 30 s, unless every known address fails. */

@@ -617,7 +617,8 @@ describe("the end", () => {
       createConnectTransport({ baseUrl: `http://${router.address}`, httpVersion: "1.1" }),
     );
     const waitingToo = failureOf(overHttp1.embed({ model: "llama3.2:1b", input: ["a"] }));
-    await sleep(systemClock, 100);
+    // Until both wait at the router; a busy machine takes its time.
+    await sleep(systemClock, 500);
     await router.lifecycle.stop();
     const answer = await waiting;
     expect(answer.isTrailersOnly).toBe(true);

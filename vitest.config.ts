@@ -21,6 +21,8 @@ export default defineConfig({
         test: {
           name: "unit",
           pool: "forks",
+          // Files share their worker's modules, which hold no state: loading them anew for each file took two thirds of the time.
+          isolate: false,
           include: ["{proto,services,clients,bench,tools}/**/*.test.ts"],
           exclude: ["**/node_modules/**", "proto/gen/**"],
           testTimeout: 5_000,

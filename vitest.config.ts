@@ -23,6 +23,7 @@ export default defineConfig({
           pool: "forks",
           // Files share their worker's modules, which hold no state: loading them anew for each file took two thirds of the time.
           isolate: false,
+          sequence: { groupOrder: 0 },
           include: ["{proto,services,clients,bench,tools}/**/*.test.ts"],
           exclude: ["**/node_modules/**", "proto/gen/**"],
           testTimeout: 5_000,
@@ -35,6 +36,8 @@ export default defineConfig({
           fileParallelism: true,
           maxWorkers: 2,
           name: "system",
+          // After the unit tests: vitest runs projects with workers of different kinds one after the other.
+          sequence: { groupOrder: 1 },
           include: ["e2e/**/*.test.ts"],
           exclude: ["**/node_modules/**", "e2e/real/**", "e2e/soak/**"],
         },

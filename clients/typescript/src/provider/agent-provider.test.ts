@@ -223,6 +223,21 @@ describe("agents that the provider chooses", () => {
     expect(nodes).toEqual(["a", "b", "a", "b", "a", "b"]);
   });
 
+  it("are left for the next one when they went away between choice and send", async () => {
+    const away = { name: "a", isAway: true, availability: NodeAvailability.UNREACHABLE };
+    const fleet = fakeFleet(away, { name: "b" });
+    const hurried = { ...runtimeClock, after: (ms: number, act: () => void) => runtimeClock.after(ms / 20, act) };
+    const provider = new AgentProvider(fleet.source, hurried);
+    const preferences = { excludeAgents: ["z"] };
+    expect((await provider.generate("Hi", { model, preferences })).node).toBe("b");
+    expect((await provider.embed("x", { model, preferences })).embeddings).toHaveLength(1);
+    expect(fleet.calls.map((headers) => headers.get("drover-node"))).toEqual(["id-a", "id-b", "id-a", "id-b"]);
+    // Two looks for each; the last agent is waited for.
+    expect(fleet.listed).toBe(4);
+    const waiting = provider.generate("Hi", { model, preferences: { excludeAgents: ["b"] }, timeoutMs: 300 });
+    expect([(await errorOf(waiting)).reason, fleet.listed]).toEqual(["DEADLINE_EXCEEDED", 4]);
+  });
+
   it("are at most four", async () => {
     const nodes = ["a", "b", "c", "d", "e"].map((name) => ({ name, fails: "NODE_UNREACHABLE" as const }));
     const { fleet, provider } = providerOf(...nodes);

@@ -19,17 +19,23 @@ export const NEVER_RAN: readonly ServerReason[] = [
   "OLLAMA_UNREACHABLE",
 ];
 
-/** `agentIds` is never empty. Rejects with the last failure. */
+/** `agentIds` is never empty. Rejects with the last failure. `isLast`: nobody is left to be tried afterwards. */
 export async function fallOver<Value>(
   agentIds: readonly string[],
-  attempt: (agentId: string) => Promise<Value>,
+  attempt: (agentId: string, isLast: boolean) => Promise<Value>,
 ): Promise<Value> {
-  const [first = "", ...others] = agentIds.slice(0, ATTEMPTS_MAX);
+  return tryInTurn(agentIds.slice(0, ATTEMPTS_MAX), attempt);
+}
+
+async function tryInTurn<Value>(
+  [first = "", ...others]: readonly string[],
+  attempt: (agentId: string, isLast: boolean) => Promise<Value>,
+): Promise<Value> {
   try {
-    return await attempt(first);
+    return await attempt(first, others.length === 0);
   } catch (error) {
     if (others.length === 0 || !neverRan(error)) throw error;
-    return fallOver(others, attempt);
+    return tryInTurn(others, attempt);
   }
 }
 

@@ -3,12 +3,14 @@
  */
 import type { TokenStream } from "../client/token-stream.ts";
 import { invalidArgument } from "../errors/drover-error.ts";
+import type { AgentWatch } from "./agent-watch.ts";
 import { fallOver } from "./fall-over.ts";
 
 export interface Placing<Chunk, Result> {
   /** Ids of the agents to try, best first. */
   readonly choose: (signal: AbortSignal) => Promise<readonly string[]>;
   readonly open: (agentId: string, signal: AbortSignal) => TokenStream<Chunk, Result>;
+  readonly watch: AgentWatch;
   /** The caller's own. */
   readonly signal: AbortSignal | undefined;
 }
@@ -85,12 +87,15 @@ export class PlacedStream<Chunk, Result> implements TokenStream<Chunk, Result> {
   }
 
   async #place(): Promise<Begun<Chunk, Result>> {
-    const { choose, open } = this.#placing;
+    const { choose, open, watch } = this.#placing;
     const ended = this.#ended.signal;
-    return fallOver(await choose(ended), async (agentId) => {
+    return fallOver(await choose(ended), async (agentId, isLast) => {
       const stream = open(agentId, ended);
       const iterator = stream[Symbol.asyncIterator]();
-      return { stream, iterator, first: await iterator.next() };
+      const begun = iterator.next();
+      const leave = (): void => stream.cancel();
+      const first = await (isLast ? begun : watch.whileThere({ agentId, begun, leave }));
+      return { stream, iterator, first };
     });
   }
 }

@@ -11,6 +11,7 @@ import type { Clock } from "../connect/clock.ts";
 import { invalidArgument } from "../errors/drover-error.ts";
 import type { AgentLatencies } from "./agent-latency.ts";
 import { type AgentPreferences, needsSelection, placementOf } from "./agent-preferences.ts";
+import { AgentWatch } from "./agent-watch.ts";
 import { fallOver } from "./fall-over.ts";
 import { measuredStream } from "./measured-stream.ts";
 import { ASK_TIMEOUT_MS } from "./network-status.ts";
@@ -33,12 +34,14 @@ export class ProviderCalls {
   readonly #latencies: AgentLatencies;
   readonly #clock: Clock;
   readonly #turns: Turns;
+  readonly #watch: AgentWatch;
 
   constructor(client: DroverClient, latencies: AgentLatencies, clock: Clock) {
     this.#client = client;
     this.#latencies = latencies;
     this.#clock = clock;
     this.#turns = new Turns(clock);
+    this.#watch = new AgentWatch(client, clock);
   }
 
   stream<Chunk, Result extends CallFacts>(
@@ -52,6 +55,7 @@ export class ProviderCalls {
     return new PlacedStream({
       choose: (signal) => this.#choose(call, signal, left),
       open: (node, signal) => measured({ ...pinned(call, node), signal, timeoutMs: left() }),
+      watch: this.#watch,
       signal: call.call.signal,
     });
   }
@@ -62,7 +66,25 @@ export class ProviderCalls {
     }
     const left = this.#timeLeft(call.call.timeoutMs);
     const agentIds = await this.#choose(call, call.call.signal, left);
-    return fallOver(agentIds, (node) => this.#client.embed(input, { ...pinned(call, node), timeoutMs: left() }));
+    return fallOver(agentIds, (node, isLast) => {
+      const options = { ...pinned(call, node), timeoutMs: left() };
+      return isLast ? this.#client.embed(input, options) : this.#embedWhileThere(node, input, options);
+    });
+  }
+
+  async #embedWhileThere(agentId: string, input: EmbedInput, options: CallOptions): Promise<EmbedResult> {
+    const { signal } = options;
+    const ended = new AbortController();
+    // By hand: AbortSignal.any() keeps what it is made from (https://github.com/nodejs/node/issues/54614).
+    const follow = (): void => ended.abort(signal?.reason);
+    signal?.addEventListener("abort", follow, { once: true });
+    if (signal?.aborted === true) follow();
+    try {
+      const begun = this.#client.embed(input, { ...options, signal: ended.signal });
+      return await this.#watch.whileThere({ agentId, begun, leave: () => ended.abort("its agent went away") });
+    } finally {
+      signal?.removeEventListener("abort", follow);
+    }
   }
 
   /** The one model of the fleet that embeds. */

@@ -25,6 +25,8 @@ export interface FakeNode {
   readonly fails?: "NODE_UNREACHABLE" | "REQUEST_REJECTED";
   /** Whether its answers stop after their first token until the caller leaves. */
   readonly isEndless?: boolean;
+  /** Whether its calls wait before their first token until the caller leaves. */
+  readonly isAway?: boolean;
   readonly ttftMs?: number;
 }
 
@@ -51,8 +53,8 @@ export function fakeFleet(...nodes: readonly FakeNode[]): FakeFleet {
     router.service(InferenceService, {
       generate: (_request, context) => answer(fleet, context, generated),
       chat: (_request, context) => answer(fleet, context, chatted),
-      embed: ({ input }, context) => {
-        placed(fleet, context);
+      embed: async ({ input }, context) => {
+        if (placed(fleet, context).isAway === true) await leaving(context);
         return { embeddings: input.map(() => ({ values: [1, 2] })) };
       },
     });
@@ -117,15 +119,17 @@ async function* answer<Message>(
   [chunk, done]: readonly [Message, Message],
 ): AsyncGenerator<Message> {
   const node = placed(fleet, context);
+  if (node.isAway === true) await leaving(context);
   context.responseTrailer.set("drover-node", node.name);
   context.responseTrailer.set("drover-attempts", "1");
   context.responseTrailer.set("drover-ttft-ms", String(node.ttftMs ?? 20));
   yield chunk;
-  if (node.isEndless === true) {
-    await new Promise((resolve) => context.signal.addEventListener("abort", resolve, { once: true }));
-  }
+  if (node.isEndless === true) await leaving(context);
   yield done;
 }
+
+const leaving = ({ signal }: HandlerContext): Promise<unknown> =>
+  new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 
 const completion = { doneReason: "stop", evalCount: 1 };
 const generated: readonly [GeneratePiece, GeneratePiece] = [

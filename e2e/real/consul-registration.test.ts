@@ -89,6 +89,9 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
       async () => expect(await statuses()).toMatchObject({ "ID:ttl": "passing", "ID:grpc": "passing" }),
       PATIENCE,
     );
+  /** The state of a drained agent: its gRPC check fails as soon as Consul looks again, since a drained agent is not serving. */
+  const isAlive = (): Promise<void> =>
+    vi.waitFor(async () => expect(await statuses()).toMatchObject({ "ID:ttl": "passing" }), PATIENCE);
   const rpc = ({ address }: DroverProcess) =>
     createClient(AgentService, createGrpcTransport({ baseUrl: `http://${address}` }));
 
@@ -132,7 +135,7 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
     await first.stop("SIGKILL");
     const second = await start(["--state-dir", folder]);
     expect((await rpc(second).getStatus({})).condition).toMatchObject({ isDraining: true, drainReason: "new driver" });
-    await isPassing();
+    await isAlive();
     expect(await maintenance()).toBe("new driver");
     await rpc(second).resume({});
     await vi.waitFor(async () => expect(await maintenance()).toBeUndefined(), PATIENCE);
@@ -168,7 +171,7 @@ describeWith(["consul"], "an agent in a real Consul", (paths) => {
     await consul.wipe();
     await consul.start();
     await vi.waitFor(async () => expect(await maintenance()).toBe("new driver"), RESYNC_PATIENCE);
-    await isPassing();
+    await isAlive();
     expect((await rpc(running).getStatus({})).condition?.isDraining).toBe(true);
   }, 180_000);
 

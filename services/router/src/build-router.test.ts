@@ -20,9 +20,9 @@ import {
   noTelemetry,
   SimClock,
   silentLogger,
-  sleep,
   systemClock,
   systemRng,
+  type Telemetry,
 } from "@drover/platform";
 import { ChatRequestSchema, InferenceService } from "@drover/proto/drover/inference/v1/inference_pb";
 import { NodeAvailability, RouterService } from "@drover/proto/drover/router/v1/router_pb";
@@ -49,6 +49,8 @@ interface Running extends Router {
   readonly lifecycle: Lifecycle;
   readonly inference: Client<typeof InferenceService>;
   readonly fleet: Client<typeof RouterService>;
+  /** Calls that wait for a node, as metrics show them. */
+  waitingCalls(): number;
 }
 
 function startRouter(...flags: string[]): Promise<Running> {
@@ -64,18 +66,25 @@ async function startRouterWith(lifecycle: Lifecycle, ...flags: string[]): Promis
     await lifecycle.stop();
     rmSync(dir, { recursive: true });
   });
-  const surroundings = {
-    telemetry: noTelemetry,
-    clock: systemClock,
-    rng: systemRng,
-    log: silentLogger,
-    env: {},
-    lifecycle,
+  let readCalls: Parameters<Telemetry["observe"]>[1] = () => undefined;
+  const telemetry: Telemetry = {
+    ...noTelemetry,
+    observe: (name, read) => {
+      if (name === "calls") readCalls = read;
+    },
   };
+  const surroundings = { telemetry, clock: systemClock, rng: systemRng, log: silentLogger, env: {}, lifecycle };
   const router = await buildRouter(loaded.config, surroundings);
   return {
     ...router,
     lifecycle,
+    waitingCalls: () => {
+      let waiting = 0;
+      readCalls((count, { state }) => {
+        if (state === "waiting") waiting = count;
+      });
+      return waiting;
+    },
     inference: clientOf(InferenceService, router),
     fleet: clientOf(RouterService, router),
   };
@@ -617,8 +626,7 @@ describe("the end", () => {
       createConnectTransport({ baseUrl: `http://${router.address}`, httpVersion: "1.1" }),
     );
     const waitingToo = failureOf(overHttp1.embed({ model: "llama3.2:1b", input: ["a"] }));
-    // Until both wait at the router; a busy machine takes its time.
-    await sleep(systemClock, 500);
+    await vi.waitFor(() => expect(router.waitingCalls()).toBe(2));
     await router.lifecycle.stop();
     const answer = await waiting;
     expect(answer.isTrailersOnly).toBe(true);

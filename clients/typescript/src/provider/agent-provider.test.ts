@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { SimClock } from "@drover/platform";
 import { NodeAvailability } from "@drover/proto/drover/router/v1/router_pb";
 import { describe, expect, it } from "vitest";
-import { runtimeClock } from "../connect/clock.ts";
+import { type Clock, runtimeClock } from "../connect/clock.ts";
 import { DroverError } from "../errors/drover-error.ts";
 import { NetworkAgentProvider } from "../index.ts";
 import { AgentProvider } from "./agent-provider.ts";
@@ -226,7 +226,10 @@ describe("agents that the provider chooses", () => {
   it("are left for the next one when they went away between choice and send", async () => {
     const away = { name: "a", isAway: true, availability: NodeAvailability.UNREACHABLE };
     const fleet = fakeFleet(away, { name: "b" });
-    const hurried = { ...runtimeClock, after: (ms: number, act: () => void) => runtimeClock.after(ms / 20, act) };
+    const hurried: Clock = {
+      nowMs: () => runtimeClock.nowMs() * 20,
+      after: (ms, action) => runtimeClock.after(ms / 20, action),
+    };
     const provider = new AgentProvider(fleet.source, hurried);
     const preferences = { excludeAgents: ["z"] };
     expect((await provider.generate("Hi", { model, preferences })).node).toBe("b");
@@ -234,8 +237,13 @@ describe("agents that the provider chooses", () => {
     expect(fleet.calls.map((headers) => headers.get("drover-node"))).toEqual(["id-a", "id-b", "id-a", "id-b"]);
     // Two looks for each; the last agent is waited for.
     expect(fleet.listed).toBe(4);
+    const many = Array.from({ length: 40 }, () => provider.generate("Hi", { model, preferences }));
+    expect(new Set((await Promise.all(many)).map(({ node }) => node))).toEqual(new Set(["b"]));
+    // They share their looks: alone they would have asked 80 times.
+    expect(fleet.listed).toBeLessThan(24);
+    const listed = fleet.listed;
     const waiting = provider.generate("Hi", { model, preferences: { excludeAgents: ["b"] }, timeoutMs: 300 });
-    expect([(await errorOf(waiting)).reason, fleet.listed]).toEqual(["DEADLINE_EXCEEDED", 4]);
+    expect([(await errorOf(waiting)).reason, fleet.listed]).toEqual(["DEADLINE_EXCEEDED", listed]);
   });
 
   it("are at most four", async () => {

@@ -3,12 +3,15 @@
  * router waits for it as long as the call may wait, because a pin says so; who chose it can choose another.
  */
 import type { DroverClient } from "../client/drover-client.ts";
+import type { FleetNode } from "../client/fleet/fleet-node.ts";
 import type { Clock, Timer } from "../connect/clock.ts";
 import { DroverError } from "../errors/drover-error.ts";
 import { ASK_TIMEOUT_MS } from "./network-status.ts";
 
 /** Most attempts have shown a token by then, and nobody is asked. */
 const LOOK_EVERY_MS = 1_000;
+/** Attempts that look within this time share one list: a thousand that wait must not ask a thousand times. */
+const LIST_AGE_MAX_MS = LOOK_EVERY_MS / 2;
 /** One look may fall between the loss of a connection and its return. */
 const LOOKS_AWAY = 2;
 
@@ -23,6 +26,7 @@ export interface WatchedAttempt<Value> {
 export class AgentWatch {
   readonly #client: DroverClient;
   readonly #clock: Clock;
+  #listed: { readonly atMs: number; readonly nodes: Promise<readonly FleetNode[]> } | undefined;
 
   constructor(client: DroverClient, clock: Clock) {
     this.#client = client;
@@ -57,12 +61,19 @@ export class AgentWatch {
   /** Who cannot be asked says nothing. */
   async #isAway(agentId: string): Promise<boolean> {
     try {
-      const nodes = await this.#client.fleet.listNodes({ timeoutMs: ASK_TIMEOUT_MS });
-      const agent = nodes.find(({ id }) => id === agentId);
+      const agent = (await this.#nodes()).find(({ id }) => id === agentId);
       return agent === undefined || agent.availability === "unreachable";
     } catch {
       return false;
     }
+  }
+
+  #nodes(): Promise<readonly FleetNode[]> {
+    const nowMs = this.#clock.nowMs();
+    if (this.#listed === undefined || nowMs - this.#listed.atMs > LIST_AGE_MAX_MS) {
+      this.#listed = { atMs: nowMs, nodes: this.#client.fleet.listNodes({ timeoutMs: ASK_TIMEOUT_MS }) };
+    }
+    return this.#listed.nodes;
   }
 }
 
